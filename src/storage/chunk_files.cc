@@ -44,7 +44,9 @@ void ChunkFiles::Restart(std::uint64_t first) {
   end_ = first * chunk_bytes_;
 }
 
-// Goes on from the last chunk that was there, or before it, if that one is gone.
+// Goes on from the last chunk that was there, or before it, if that one is gone. A writer may drop
+// chunks meanwhile, the oldest first. So the list has ended only if the chunk before the missing one is
+// still there; otherwise it may go on after the dropped ones.
 void ChunkFiles::Refresh() {
   const std::uint64_t first = first_.load(std::memory_order_relaxed);
   const std::uint64_t old_end = this->end();
@@ -55,9 +57,12 @@ void ChunkFiles::Refresh() {
   while (open == nullptr && chunk > first) {
     open = UseNamed(--chunk, facts);
   }
-  if (open == nullptr) {
+  const auto throw_missing = [&] {
     throw Error(ErrorCode::kCorrupt, StrCat(PathText(directory_.path() / ChunkName(kind_, chunk)),
                                             ": expected a file of the store but it is missing"));
+  };
+  if (open == nullptr) {
+    throw_missing();
   }
   std::uint64_t end = 0;
   Chunk last;
@@ -68,7 +73,14 @@ void ChunkFiles::Refresh() {
     }
     end = chunk * chunk_bytes_ + facts.size;
     last = {chunk, facts.id};
-    open = facts.size < chunk_bytes_ ? nullptr : UseNamed(++chunk, facts);
+    if (facts.size < chunk_bytes_) {
+      break;
+    }
+    open = UseNamed(chunk + 1, facts);
+    if (open == nullptr && UseNamed(chunk, facts) == nullptr) {
+      throw_missing();
+    }
+    ++chunk;
   }
   const ForkMutexLock lock(mutex_);
   end_ = end;

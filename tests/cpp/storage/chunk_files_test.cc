@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/syscalls.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -125,6 +126,28 @@ TEST_F(ChunkFilesTest, RefreshSeesShorterAndMissingChunks) {
   directory_.Unlink("values.000000000001");
   files->Refresh();
   EXPECT_EQ(files->end(), kChunk);
+}
+
+// The chunks that come after the dropped ones would be left out.
+TEST_F(ChunkFilesTest, ChunksThatAreDroppedDuringARefreshDoNotEndTheList) {
+  for (std::uint64_t chunk = 0; chunk < 4; ++chunk) Write(ChunkName("values", chunk), kChunk);
+  ChunkFiles files(directory_, "values", kChunk, 0);
+  sys().open_at = [](int directory, const char* name, int flags, mode_t mode) {
+    if (std::string(name) == "values.000000000001") {  // as a writer drops them, the oldest first
+      for (const char* dropped : {"values.000000000000", "values.000000000001"}) {
+        RealSyscalls().unlink_at(directory, dropped, 0);
+      }
+    }
+    return RealSyscalls().open_at(directory, name, flags, mode);
+  };
+  const Error error = ErrorOf([&] { files.Refresh(); });
+  sys().open_at = RealSyscalls().open_at;
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_CONTAINS(error.what(),
+                  "values.000000000000: expected a file of the store but it is missing");
+  files.Restart(2);
+  files.Refresh();
+  EXPECT_EQ(files.end(), 4 * kChunk);
 }
 
 // A writer deletes a chunk that it had made ahead, and another one makes it again.
