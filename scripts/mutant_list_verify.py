@@ -34,10 +34,6 @@ MUTANTS = [
         change(_DROP, "verifier = RecordVerifier(files_.verifier_parts());"),
     ),
     bug(
-        "after a drop of everything, the walk goes on where it would have ended",
-        change(_DROP, "end_ = std::max(end_, files_.begin.records);"),
-    ),
-    bug(
         "after a drop, field-writes are counted from where they were counted before",
         change(_DROP, "writes_before_slot_.reset();"),
     ),

@@ -16,7 +16,6 @@ std::optional<std::uint64_t> StoreScan::SkipDropped(RecordVerifier& verifier, st
     return end_;
   }
   verifier = RecordVerifier(files_.verifier_parts());
-  end_ = std::max(end_, files_.begin.records);
   LimitEnd(verifier);
   if (i >= files_.begin.records) {
     return i;
