@@ -70,6 +70,7 @@ class VerifyLiveTest : public ChunksTest {
       const BeforeRead race(reads, [&] { change(store); });
       const VerifyReport report = verify(reader);
       ASSERT_EQ(Texts(report), "");
+      ASSERT_EQ(report.good_records, report.records);
       all = !BeforeRead::done();
     }
     EXPECT_GT(reads, 5);
@@ -182,12 +183,19 @@ TEST_F(VerifyLiveTest, AWrongCountInASlotIsFound) {
   store.DropBefore(600);
   reader.Refresh();
   Slot slot = *ChooseSlot(Slots()[0], Slots()[1]);
-  slot.field_writes += 1;
-  slot.sequence += 2;
-  Directory::Open(path_).OpenFile("control", true).WriteAt(EncodeSlot(slot), SlotOffsetOf(slot));
-  for (const VerifyReport& report : {Verify(path_), Verify(reader)}) {
-    EXPECT_EQ(report.damages, 1U) << Texts(report);
-    EXPECT_CONTAINS(Texts(report), "field-writes");
+  for (const auto& [count, name] : {std::pair{&Slot::values, "values"},
+                                    {&Slot::rows, "rows"},
+                                    {&Slot::field_writes, "field-writes"}}) {
+    slot.sequence += 2;
+    Slot wrong = slot;
+    wrong.*count += 1;
+    Directory::Open(path_)
+        .OpenFile("control", true)
+        .WriteAt(EncodeSlot(wrong), SlotOffsetOf(wrong));
+    for (const VerifyReport& report : {Verify(path_), Verify(reader)}) {
+      EXPECT_EQ(report.damages, 1U) << Texts(report);
+      EXPECT_CONTAINS(Texts(report), StrCat(", ", name, ": expected"));
+    }
   }
 }
 
