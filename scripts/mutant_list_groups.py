@@ -25,7 +25,6 @@ _SOURCE = "src/storage/read_source.cc"
 _ATTACH = "src/storage/attach.cc"
 _PLANS = "src/store/row_plans.cc"
 _STARTS = "src/store/window_starts.cc"
-_STARTS_HEADER = "src/store/window_starts.h"
 _WATCH = "src/storage/live_watch.h"
 
 MUTANTS = [
@@ -174,16 +173,6 @@ MUTANTS = [
         "a batch is read through the Reader of an earlier look",
         change(_STARTS, "shared != nullptr && ShowTheSame(*shared, reader())", "shared != nullptr"),
         first=PYTHON,
-    ),
-    bug(
-        "an epoch that was restored keeps the Reader of another one",
-        change(_STARTS_HEADER, "shared_.reset();"),
-        first="test_sampler_state.py",
-    ),
-    bug(
-        "a store is not followed after an epoch was restored",
-        change(_STARTS_HEADER, "watch_ = {};", within="watch_ = {};\n    shared_.reset();"),
-        first="test_sampler_state.py",
     ),
     # Descriptors.
     bug(

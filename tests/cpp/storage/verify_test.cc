@@ -207,6 +207,30 @@ TEST_F(VerifyTest, ProblemsThatOpeningRepairsAreNotices) {
   EXPECT_CONTAINS(Texts(report), "hint of position 256");
 }
 
+TEST_F(VerifyTest, ASlotInThePlaceOfTheOtherOneIsANotice) {
+  MakeClosed();
+  Slot slot = *Slots()[0];
+  slot.sequence += 1;
+  Directory::Open(path_).OpenFile("control", true).WriteAt(EncodeSlot(slot), kSlotOffset[0]);
+  const VerifyReport report = Verify(path_);
+  EXPECT_TRUE(report.ok()) << Texts(report);
+  EXPECT_CONTAINS(Texts(report), "slot 0: expected a sequence number of this place");
+}
+
+TEST_F(VerifyTest, BytesThatMustBeZeroAreChecked) {
+  MakeClosed();
+  for (const auto& [byte, place] : {std::pair{kIdentityBytes + 5, "after the identity"},
+                                    {kLiveOffset + 20, "beside `published`"},
+                                    {kSlotOffset[1] + kSlotBytes + 9, "after slot 1"}}) {
+    Flip("control", byte, 0);
+    const VerifyReport report = Verify(path_);
+    EXPECT_TRUE(report.ok()) << Texts(report);
+    EXPECT_CONTAINS(Texts(report), StrCat(place, ": expected zeros but found 0x"));
+    Flip("control", byte, 0);
+  }
+  EXPECT_EQ(Texts(Verify(path_)), "");
+}
+
 TEST_F(VerifyTest, AppendsThatWereNeverSyncedMayEndEarly) {
   MakeDead();
   const std::uint64_t records = Reader::Open(path_).records();
