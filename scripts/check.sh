@@ -44,23 +44,18 @@ existing() {
   done
 }
 
-need_googletest() {
-  local probe='#include <gtest/gtest.h>'
-  echo "$probe" | compiles "$(find_gcc)" -fsyntax-only && return
-  if can_apt && apt_install libgtest-dev; then
+# need_library <name> <header> <package>: ends the piece if the library is missing and cannot be installed.
+need_library() {
+  echo "#include <$2>" | compiles "$(find_gcc)" -fsyntax-only && return
+  if can_apt && apt_install "$3"; then
     return
   fi
-  skip "GoogleTest is missing (Debian and Ubuntu: apt-get install libgtest-dev)"
+  skip "$1 is missing (Debian and Ubuntu: apt-get install $3)"
 }
 
-need_benchmark() {
-  local probe='#include <benchmark/benchmark.h>'
-  echo "$probe" | compiles "$(find_gcc)" -fsyntax-only && return
-  if can_apt && apt_install libbenchmark-dev; then
-    return
-  fi
-  skip "Google Benchmark is missing (Debian and Ubuntu: apt-get install libbenchmark-dev)"
-}
+need_googletest() { need_library GoogleTest gtest/gtest.h libgtest-dev; }
+
+need_benchmark() { need_library "Google Benchmark" benchmark/benchmark.h libbenchmark-dev; }
 
 need_valgrind() {
   command -v valgrind >/dev/null && return

@@ -50,7 +50,7 @@ MUTANTS = [
     ),
     bug(
         "a reader does not read the schema again",
-        change(_SOURCE, "known() < newest", "false", within="behind = known() < newest"),
+        change(_SOURCE, "known() < newest", "false", within="outdated = known() < newest"),
     ),
     bug(
         "safe reads do not see the revision",

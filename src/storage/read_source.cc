@@ -315,15 +315,15 @@ void ReadSource::RefreshSchema(bool empty) {
   const ForkMutexLock lock(mutex_);  // an older schema must not replace a newer one
   const std::uint64_t newest = files_->control.schema_revision().load(std::memory_order_acquire);
   const auto known = [&] { return files_->store_schema()->schema.revision(); };
-  const bool behind = known() < newest;
-  if (!following_.load(std::memory_order_acquire) || (!empty && !behind)) {
+  const bool outdated = known() < newest;
+  if (!following_.load(std::memory_order_acquire) || (!empty && !outdated)) {
     return;
   }
   if (!files_->persistent() && !files_->directory().Contains(kSchemaName)) {
     return;
   }
   files_->ReloadSchema();
-  if (behind && known() < newest) {
+  if (outdated && known() < newest) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/schema: expected at least revision ", newest,
                        " but found ", known()));

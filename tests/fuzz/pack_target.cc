@@ -14,16 +14,16 @@
 #include "stream_store/replication.h"
 #include "stream_store/verify.h"
 
+#include "base/crc32c.h"
 #include "base/str_cat.h"
-#include "base/syscalls.h"
 #include "crash/chunk_damage.h"
 #include "crash/place.h"
 #include "crash/rows.h"
 #include "format/bytes.h"
-#include "format/checksum.h"
 #include "format/control.h"
 #include "format/layout.h"
 #include "format/pack.h"
+#include "fuzz/fixed_random.h"
 #include "fuzz/patch.h"
 #include "fuzz/require.h"
 #include "fuzz/targets.h"
@@ -52,7 +52,7 @@ const fs::path& Place() {
   return directory.path();
 }
 
-// What the sender of a pack says.
+// What another host sends: a pack, the schema of its source, and the place where a replica begins.
 struct Offer {
   std::vector<std::byte> pack;
   std::vector<std::byte> schema;
@@ -88,11 +88,7 @@ void AppendRow(StreamStore& store, Row row) {
 }
 
 Source MakeSource() {
-  // All bytes are the same in every process, also the numbers that are random otherwise.
-  sys().getrandom = [](void* buffer, std::size_t count, unsigned) {
-    std::memset(buffer, 0x5a, count);
-    return static_cast<ssize_t>(count);
-  };
+  const FixedRandom same_bytes;
   Options options = crash::RowOptions();
   options.chunk_bytes = kMinChunkBytes;
   StreamStore store = StreamStore::Open(Place() / "source", options);
@@ -114,7 +110,6 @@ Source MakeSource() {
                                       crash::RowOptions());
   replica.Close();
   made.replica = crash::LoadImage(Place() / "first");
-  sys().getrandom = RealSyscalls().getrandom;
   return made;
 }
 
@@ -168,10 +163,8 @@ void MendRecords(std::vector<std::byte>& pack) {
     const std::uint64_t total = WordLength(layout->second[0]);
     const std::uint64_t start = record.start - header(56);
     if (start > values.size() || total > values.size() - start) continue;
-    const std::uint32_t state =
-        BeginChecksum(NumberAt<std::uint32_t>(pack, 12), record.start, record.step,
-                      record.row_session, record.layout, LayoutDigest(layout->second));
-    record.checksum = FinishChecksum(Crc32cExtendWords(state, values.data() + start, total));
+    const auto seed = NumberAt<std::uint32_t>(pack, 12);
+    record.checksum = ChecksumOf(seed, record, layout->second, values.subspan(start, total));
     std::memcpy(at, &record, sizeof(record));
   }
   std::memcpy(pack.data() + kPackHeaderBytes, words.data(), words.size() * 8);

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "base/crc32c.h"
+#include "format/checksum.h"
+#include "format/layout.h"
 
 namespace stream_store::fuzz {
 namespace {
@@ -71,6 +73,15 @@ void MendBlock(std::vector<std::byte>& bytes, std::uint64_t begin, std::uint64_t
   const std::uint64_t checked = size - sizeof(std::uint32_t);
   const std::uint32_t sum = internal::Crc32c(bytes.data() + begin, checked);
   std::memcpy(bytes.data() + begin + checked, &sum, sizeof(sum));
+}
+
+std::uint32_t ChecksumOf(std::uint32_t seed, const internal::Record& record,
+                         std::span<const std::uint64_t> layout,
+                         std::span<const std::uint64_t> values) {
+  const std::uint32_t state =
+      internal::BeginChecksum(seed, record.start, record.step, record.row_session, record.layout,
+                              internal::LayoutDigest(layout));
+  return internal::FinishChecksum(internal::Crc32cExtendWords(state, values.data(), values.size()));
 }
 
 }  // namespace stream_store::fuzz

@@ -1,10 +1,13 @@
-// Patches: small changes of bytes, which the fuzz targets apply to files and packs.
+// Patches: small changes of bytes, which the fuzz targets apply to files and packs; and the checksums
+// that the changed bytes should have.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "format/record.h"
 #include "fuzz/targets.h"
 
 namespace stream_store::fuzz {
@@ -30,5 +33,10 @@ void ChangeBytes(std::vector<std::byte>& bytes, std::uint64_t kind, std::uint64_
 
 /// Writes the CRC32C of the block [begin, begin + size) into its last four bytes, if it is there.
 void MendBlock(std::vector<std::byte>& bytes, std::uint64_t begin, std::uint64_t size);
+
+/// Returns the checksum of a record with the words of its layout, the head included, and its values.
+std::uint32_t ChecksumOf(std::uint32_t seed, const internal::Record& record,
+                         std::span<const std::uint64_t> layout,
+                         std::span<const std::uint64_t> values);
 
 }  // namespace stream_store::fuzz

@@ -13,13 +13,12 @@
 #include "stream_store/verify.h"
 
 #include "base/str_cat.h"
-#include "base/syscalls.h"
 #include "crash/chunk_damage.h"
 #include "crash/place.h"
 #include "crash/rows.h"
-#include "format/checksum.h"
 #include "format/control.h"
 #include "format/layout.h"
+#include "fuzz/fixed_random.h"
 #include "fuzz/patch.h"
 #include "fuzz/require.h"
 #include "fuzz/targets.h"
@@ -99,15 +98,10 @@ std::array<Image, 2> MakeTemplates(const Options& options, Row rows) {
 // kind or with several; always the same bytes.
 const Image& Template(bool died, bool many) {
   static const std::array<std::array<Image, 2>, 2> images = [] {
-    sys().getrandom = [](void* buffer, std::size_t count, unsigned) {
-      std::memset(buffer, 0x5a, count);
-      return static_cast<ssize_t>(count);
-    };
+    const FixedRandom same_bytes;
     Options small = crash::RowOptions();
     small.chunk_bytes = kChunkBytes;
-    const std::array made = {MakeTemplates(crash::RowOptions(), 12), MakeTemplates(small, 150)};
-    sys().getrandom = RealSyscalls().getrandom;
-    return made;
+    return std::array{MakeTemplates(crash::RowOptions(), 12), MakeTemplates(small, 150)};
   }();
   return images[many ? 1 : 0][died ? 1 : 0];
 }
@@ -148,15 +142,12 @@ void MendRecords(Image& image) {
         total > values.size() / 8 - record.start) {
       continue;
     }
-    std::uint32_t state =
-        BeginChecksum(seed, record.start, record.step, record.row_session, record.layout,
-                      LayoutDigest(std::span(words).subspan(record.layout, fields + 1)));
-    std::vector<Value> own(total);
+    std::vector<std::uint64_t> own(total);
     if (total > 0) {
       std::memcpy(own.data(), values.data() + record.start * 8, total * 8);
     }
-    state = Crc32cExtendWords(state, own.data(), own.size());
-    record.checksum = FinishChecksum(state);
+    record.checksum =
+        ChecksumOf(seed, record, std::span(words).subspan(record.layout, fields + 1), own);
     std::memcpy(records.data() + at, &record, sizeof(record));
   }
   crash::SplitKind(image, "records", records);
