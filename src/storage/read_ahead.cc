@@ -29,7 +29,9 @@ void ReadAhead::Begin() noexcept {
 // major fault, and the requests were useful.
 void ReadAhead::End() noexcept {
   const PageWaits waits = WaitsOfThread();
-  if (waits.major_faults == before_.major_faults && waits.sleeps == before_.sleeps) {
+  if (waits.major_faults != before_.major_faults || waits.sleeps != before_.sleeps) {
+    thread_.calm_batches = 0;
+  } else if (++thread_.calm_batches == kCalmBatches) {
     thread_.waits = false;
     Advise(view_, PageUse::kSequential);
   }
@@ -42,6 +44,7 @@ void ReadAhead::SampleFaults() noexcept {
   const std::uint64_t faults = WaitsOfThread().major_faults;
   if (faults != thread_.major_faults && !thread_.waits) {
     thread_.waits = true;
+    thread_.calm_batches = 0;
     Advise(view_, PageUse::kScattered);
   }
   thread_.major_faults = faults;

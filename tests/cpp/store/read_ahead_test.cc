@@ -123,22 +123,40 @@ TEST_F(ReadAheadTest, ABatchFoundWaitingAsksForTheRestOfItsPages) {
   EXPECT_EQ(kernel.advice, (std::vector<int>{MADV_RANDOM, MADV_RANDOM}));
 }
 
-TEST_F(ReadAheadTest, BatchesAskForPagesUntilOneDoesNotWait) {
+TEST_F(ReadAheadTest, BatchesAskForPagesUntil32InARowDoNotWait) {
+  const auto batch_asks = [&] {
+    kernel.asked.clear();
+    ReadBatch();
+    EXPECT_TRUE(kernel.asked.empty() || AskedForWindows(0, kBatch));
+    return !kernel.asked.empty();
+  };
   OnNewThread([&] {
     kernel.faults_per_call = 1;
     ReadBatch();
-    kernel.asked.clear();
-    ReadBatch();
-    EXPECT_TRUE(AskedForWindows(0, kBatch));
-    kernel.asked.clear();
+    EXPECT_TRUE(batch_asks());
     kernel.faults_per_call = 0;
-    ReadBatch();
-    EXPECT_TRUE(AskedForWindows(0, kBatch));
-    kernel.asked.clear();
-    ReadBatch();
+    for (int i = 0; i < 31; ++i) {
+      EXPECT_TRUE(batch_asks());
+    }
+    kernel.faults_per_call = 1;  // so the next batch is the first of a new row
+    EXPECT_TRUE(batch_asks());
+    kernel.faults_per_call = 0;
+    for (int i = 0; i < 32; ++i) {
+      EXPECT_EQ(kernel.advice.back(), MADV_RANDOM);
+      EXPECT_TRUE(batch_asks());
+    }
+    EXPECT_EQ(kernel.advice.back(), MADV_NORMAL);
+    EXPECT_FALSE(batch_asks());
+    kernel.faults_per_call = 1;  // a thread that waits again has all 32 batches again
+    while (kernel.asked.empty()) {
+      ReadBatch();  // the one that is found waiting asks for the rest of its pages
+    }
+    kernel.faults_per_call = 0;
+    for (int i = 0; i < 32; ++i) {
+      EXPECT_TRUE(batch_asks());
+    }
+    EXPECT_FALSE(batch_asks());
   });
-  EXPECT_TRUE(kernel.asked.empty());
-  EXPECT_EQ(kernel.advice.back(), MADV_NORMAL);
 }
 
 TEST_F(ReadAheadTest, AnotherThreadThatDoesNotWaitAsksForNothing) {
