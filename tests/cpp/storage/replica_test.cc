@@ -163,7 +163,7 @@ TEST_F(ReplicaTest, BeginsWithAWholeRow) {
   store.Sync();
   const Reader reader = store.reader();
   const Pack schema = SchemaOf(reader);
-  const auto refusal = [&](const Pack& pack, std::uint64_t record) {
+  const auto refusal = [&](const Pack& pack, std::uint64_t record) -> std::string {
     const RecordFacts facts = RecordAt(reader, record);
     const RecordPlace begin{record, facts.row, facts.position, record};
     return ErrorOf([&] { CreateReplica(replica_, pack, schema, begin); }).what();
