@@ -185,10 +185,12 @@ def _row_of(number: int, row: Any) -> dict[str, Any]:
 def _size(row: Any) -> int:
     """The approximate size of the values of a row in bytes.
 
-    Lists that contain themselves end the count at a depth, or at the size of a batch.
+    The items of a list that occurs several times count once: those of a list that contains itself
+    twice would take seconds, up to the depth that is allowed.
     """
     size = 0
     pending = [(row, 0)]
+    counted: set[int] = set()
     while pending and size < _BYTES_AT_ONCE:
         value, depth = pending.pop()
         if isinstance(value, (str, bytes, bytearray)):
@@ -200,7 +202,8 @@ def _size(row: Any) -> int:
             size += 8
             if value and isinstance(value[0], (bool, int, float)):
                 size += 8 * len(value)
-            else:
+            elif id(value) not in counted:
+                counted.add(id(value))
                 pending.extend((item, depth + 1) for item in value)
         else:
             size += _size_of_object(value)
