@@ -17,16 +17,43 @@ sampler.py     `Sampler`
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 try:
-    import ray.data as _ray_data  # noqa: F401
+    import ray  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f"stream_store.ray needs Ray Data, which cannot be imported ({error}); install it with "
+        f"stream_store.ray needs Ray, which cannot be imported ({error}); install it with "
         "`pip install 'stream-store[ray]'`"
     ) from error
 
-from .datasink import write
-from .datasource import read
 from .sampler import Sampler
 
+if TYPE_CHECKING:
+    from .datasink import write
+    from .datasource import read
+
 __all__ = ["Sampler", "read", "write"]
+
+# Ray Data is imported when it is used: the actors of a Sampler do without it, and start in half the
+# time.
+_LAZY = {"read": "datasource", "write": "datasink"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"stream_store.ray.{name} needs Ray Data, which cannot be imported ({error}); install "
+            "it with `pip install 'stream-store[ray]'`"
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
