@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli_helpers import cli
 from model_process import line_of, start
 from stream_store import Retention, StreamStore
 
@@ -15,17 +16,6 @@ pytest.importorskip("typer")
 
 CHUNK = 2**20
 COUNT, FIRST = 60, 25
-
-
-def cli(*arguments: object, code: int = 0) -> str:
-    """The output of a run in this process that ends with exit code `code`; errors if not 0."""
-    from typer.testing import CliRunner
-
-    from stream_store._cli.app import app
-
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == code, done.output
-    return done.stdout if code == 0 else done.stderr
 
 
 @pytest.fixture

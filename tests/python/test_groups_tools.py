@@ -9,21 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cli_helpers import cli_output
 from group_model import FIELDS, LENGTH, check, fill, new_group, starts_of, write
 from store_helpers import data_file, flip
 from stream_store import Priorities, StoreGroup, WindowSampler
-
-
-def cli(*arguments: object, code: int = 0) -> tuple[str, str]:
-    """The output and the errors of a run in this process that ends with exit code `code`."""
-    pytest.importorskip("typer")
-    from typer.testing import CliRunner
-
-    from stream_store._cli.app import app
-
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == code, done.output
-    return done.stdout, done.stderr
 
 
 @pytest.fixture
@@ -40,8 +29,8 @@ def place(tmp_path: Path) -> Path:
 def test_info_lists_the_stores_of_a_group(place: Path) -> None:
     with StoreGroup(place).writer("writer001") as store:
         store.drop_before(5)
-        facts = json.loads(cli("info", place, "--json")[0])
-        text = cli("info", place)[0]
+        facts = json.loads(cli_output("info", place, "--json")[0])
+        text = cli_output("info", place)[0]
     assert facts["fields"] == list(FIELDS)
     assert facts["kept_rows"] == 55
     found = {one["name"]: (one["state"], one["rows"], one["first_row"]) for one in facts["stores"]}
@@ -52,38 +41,38 @@ def test_info_lists_the_stores_of_a_group(place: Path) -> None:
     }
     assert "a group of 3 stores, 1 with a writer; 55 rows" in text
     assert "writer002" in text
-    _, error = cli("info", place, "--by", "done", code=2)
+    _, error = cli_output("info", place, "--by", "done", code=2)
     assert "--by is for a store" in error
 
 
 def test_info_names_a_store_that_is_left_out(place: Path) -> None:
     (place / "writer001" / "schema").write_bytes(b"")
-    out, error = cli("info", place)
+    out, error = cli_output("info", place)
     assert "a group of 2 stores" in out
     assert "writer001 is left out" in error
 
 
 def test_follow_shows_the_rows_of_all_stores(place: Path) -> None:
-    out, _ = cli("follow", place, "--rows", 2, "--idle", 0, "--json", "-f", "n")
+    out, _ = cli_output("follow", place, "--rows", 2, "--idle", 0, "--json", "-f", "n")
     rows = [json.loads(line) for line in out.splitlines()]
     assert [(row["store"], row["row"]) for row in rows] == [
         (f"writer00{who}", number) for who in range(3) for number in (10 * who + 8, 10 * who + 9)
     ]
     assert rows[0]["values"] == {"n": 8}
-    out, _ = cli("follow", place, "--rows", 1, "--idle", 0)
+    out, _ = cli_output("follow", place, "--rows", 1, "--idle", 0)
     assert out.splitlines()[0].startswith("writer000 9 (step 9): who=0, n=9")
-    _, error = cli("follow", place, "--idle", 0, "-f", "other", code=2)
+    _, error = cli_output("follow", place, "--idle", 0, "-f", "other", code=2)
     assert "Unknown field 'other'" in error
 
 
 def test_verify_checks_each_store(place: Path) -> None:
-    out, _ = cli("verify", place)
+    out, _ = cli_output("verify", place)
     assert out.splitlines() == [
         f"writer00{who}: no damage; {10 * (who + 1)} of {10 * (who + 1)} rows are good"
         for who in range(3)
     ]
     flip(place / "writer001", "values", 17)
-    out, _ = cli("verify", place, code=1)
+    out, _ = cli_output("verify", place, code=1)
     assert "writer000: no damage" in out
     assert "writer001: 1 findings of damage" in out
     reports = StoreGroup(place).verify()
@@ -92,7 +81,7 @@ def test_verify_checks_each_store(place: Path) -> None:
         "writer001": False,
         "writer002": True,
     }
-    assert set(json.loads(cli("verify", place, "--json", code=1)[0])) == set(reports)
+    assert set(json.loads(cli_output("verify", place, "--json", code=1)[0])) == set(reports)
     data_file(place / "writer002", "records").unlink()
     with pytest.warns(RuntimeWarning, match="writer002"):
         group = StoreGroup(place)
