@@ -9,6 +9,9 @@ MAKEFLAGS += --no-builtin-rules
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Images of Python often set this. Without it, each of the many processes that the tests start would compile all modules
+# that it imports, which takes longer than most tests: `import datasets` 4 s instead of 1.5.
+unexport PYTHONDONTWRITEBYTECODE
 # Ignores the default that make itself gives to CXX.
 ifeq ($(origin CXX),default)
 undefine CXX

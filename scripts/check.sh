@@ -271,7 +271,7 @@ check_fuzz() {
 # run_pytest <options…>: runs pytest and keeps its closing line.
 run_pytest() {
   local log="build/$piece-pytest.log" status=0
-  python -m pytest "$@" | tee "$log" || status=$?
+  python -m pytest --durations=20 --durations-min=5 "$@" | tee "$log" || status=$?
   closing "$(tail -n 1 "$log" | tr -d '=')"
   return "$status"
 }

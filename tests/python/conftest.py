@@ -42,6 +42,8 @@ def ray_cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        # Ray's workers have a low priority by default, so that the other tests would hold them up.
+        patch.setenv("RAY_worker_niceness", "0")
         head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
         cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
         ray.init(
@@ -51,6 +53,20 @@ def ray_cluster() -> Iterator[Any]:
         yield cluster
         ray.shutdown()
         cluster.shutdown()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run where pytest-xdist ignores groups, so that each worker would start a Ray."""
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is not None and not item.nodeid.endswith(f"@{mark.args[0]}"):
+            raise pytest.UsageError(
+                f"expected {item.nodeid} in the group {mark.args[0]!r}, but pytest-xdist has not "
+                "put it there; install the versions of scripts/constraints.txt"
+            )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
