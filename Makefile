@@ -41,7 +41,7 @@ help: ## list the targets (the default)
 demo: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## record environments into a store, sample it and check the samples
 	python examples/record_and_sample.py
 
-test: ## build everything and run the C++ and Python tests: about 25 minutes on two cores
+test: ## build everything and run the C++ and Python tests: 15 to 30 minutes on two cores
 	@scripts/check.sh test
 
 check: ## everything CI runs: tests, lint, sanitizers, clang-tidy, packages, docs, speed; LEAVE_OUT="cpp python"

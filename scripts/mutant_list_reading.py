@@ -21,9 +21,27 @@ _INDEX = "src/store/index.cc"
 _LOCATE = "src/storage/locate.cc"
 _GUESS = "src/storage/record_hints.h"
 _SAFE = "src/storage/safe_copy.cc"
+_AHEAD = "src/storage/read_ahead.cc"
 _ROW_NUMBERS = "python/convert/row_numbers.cc"
 
 MUTANTS = [
+    # Pages that are requested in advance.
+    bug(
+        "requests of pages end with the first batch that does not wait",
+        change(_AHEAD, "++thread_.calm_batches == kCalmBatches", "true"),
+    ),
+    bug(
+        "a batch that waits does not begin a new row of calm ones",
+        change(
+            _AHEAD, "thread_.calm_batches = 0;", within="sleeps) {\n    thread_.calm_batches = 0;"
+        ),
+    ),
+    bug(
+        "a thread that waits again has only the rest of its calm batches",
+        change(
+            _AHEAD, "thread_.calm_batches = 0;", within="= true;\n    thread_.calm_batches = 0;"
+        ),
+    ),
     # Windows of values.
     bug(
         "a repeated column is read past its period",
