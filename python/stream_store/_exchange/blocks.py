@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -154,7 +154,7 @@ def _batches_of_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[dict[st
     size = 0
     for number, row in enumerate(rows):
         batch.append(row if type(row) is dict else _row_of(number, row))
-        size += _size(row)
+        size += _size(row, 0, {})
         if len(batch) == _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
             yield batch
             batch, size = [], 0
@@ -182,31 +182,40 @@ def _row_of(number: int, row: Any) -> dict[str, Any]:
     return read
 
 
-def _size(row: Any) -> int:
-    """The approximate size of the values of a row in bytes.
+def _size(value: Any, depth: int, known: dict[int, int]) -> int:
+    """The approximate size of a value in bytes.
 
-    The items of a list that occurs several times count once: those of a list that contains itself
-    twice would take seconds, up to the depth that is allowed.
+    Lists that contain themselves end at a depth.
+
+    Args:
+        value: a row, or a part of one.
+        depth: how many lists and dicts it is in.
+        known: the sizes of lists and dicts by their ids, so that the items of one that occurs
+            several times are visited once. Those of a list that contains itself twice would
+            otherwise double with each level.
     """
-    size = 0
-    pending = [(row, 0)]
-    counted: set[int] = set()
-    while pending and size < _BYTES_AT_ONCE:
-        value, depth = pending.pop()
-        if isinstance(value, (str, bytes, bytearray)):
-            size += len(value)
-        elif isinstance(value, dict) and depth < MAX_DEPTH:
-            pending.extend((item, depth + 1) for item in value.values())
-            size += 8
-        elif isinstance(value, (list, tuple)) and depth < MAX_DEPTH:
-            size += 8
-            if value and isinstance(value[0], (bool, int, float)):
-                size += 8 * len(value)
-            elif id(value) not in counted:
-                counted.add(id(value))
-                pending.extend((item, depth + 1) for item in value)
-        else:
-            size += _size_of_object(value)
+    if isinstance(value, (str, bytes, bytearray)):
+        return len(value)
+    if depth >= MAX_DEPTH or not isinstance(value, (dict, list, tuple)):
+        return _size_of_object(value)
+    if isinstance(value, dict):
+        items: Iterable[Any] = value.values()
+    elif value and isinstance(value[0], (bool, int, float)):
+        return 8 + 8 * len(value)
+    else:
+        items = value
+    size = known.get(id(value))
+    if size is None:
+        size = 8
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                size += len(item)
+            elif kind is int or kind is float:
+                size += 8
+            else:
+                size += _size(item, depth + 1, known)
+        known[id(value)] = size
     return size
 
 
