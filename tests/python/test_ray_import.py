@@ -12,10 +12,9 @@ pytest.importorskip("ray")
 
 def run(code: str) -> str:
     """The output of a program of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, text=True, stdout=-1, stderr=subprocess.STDOUT
-    )
-    return done.stdout
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=False, text=True, capture_output=True)
+    return done.stdout + done.stderr
 
 
 def test_the_sampler_needs_no_ray_data() -> None:
