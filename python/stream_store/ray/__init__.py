@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler", "read", "write"]
 
-# Ray Data is imported when it is used. The actors of a Sampler do without it, which is about half of
-# the time of the import.
+# Ray Data is imported when it is used. The actors of a Sampler do without it, which saves about
+# half of the time of the import.
 _LAZY = {"read": "datasource", "write": "datasink"}
 
 
