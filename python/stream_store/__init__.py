@@ -38,7 +38,6 @@ except ImportError as error:
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
 from ._retention import Retention
-from ._statistics import FieldStats
 from .column import Column
 from .group import StoreGroup
 from .priorities import Priorities
@@ -54,11 +53,13 @@ if TYPE_CHECKING:
     from ._remote.publish import ShipReport
     from ._remote.replicate import PullReport
     from ._remote.shipper import Shipper
+    from ._statistics import FieldStats
     from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 
 #: Names that are imported on first use, because few programs need them.
 _LAZY = {
     "ConversionReport": "_convert.report",
+    "FieldStats": "_statistics",
     "Finding": "reports",
     "Gap": "reports",
     "Mirror": "_remote.mirror",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from . import _core
 
@@ -46,6 +45,8 @@ def held_by_readers(directory: str) -> Held:
     A chunk counts once, however many processes have it mapped. Where there is no /proc, none is
     found.
     """
+    from pathlib import Path  # here, because it imports many others
+
     # The kernel writes a newline in a path as \012.
     where = os.fsencode(os.path.realpath(directory)).replace(b"\n", rb"\012")
     prefix = where + b"/"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,8 @@ import numpy as np
 from ._file_errors import naming
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
 #: Version of the file. Other versions are refused.
@@ -34,7 +35,8 @@ def write_priorities(
         "first_rows": np.array([first for first, _ in parts], np.int64),
     }
     arrays |= {f"priorities_{i}": numbers for i, (_, numbers) in enumerate(parts)}
-    import tempfile  # here, because it imports many others
+    import tempfile  # here, because they import many others
+    from pathlib import Path
 
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

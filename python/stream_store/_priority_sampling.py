@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,6 +133,8 @@ class PrioritySampling:
             >>> bool((other.sample()["_index"] == sampler.sample()["_index"]).all())
             True
         """
+        from pathlib import Path  # here, because it imports many others
+
         self._require_priorities("save_priorities")
         ids = [own for own, _ in self._core.store_ids()]
         write_priorities(Path(_arguments.path_text(path)), ids, self._read_priorities())
@@ -164,6 +165,8 @@ class PrioritySampling:
             >>> int(other.sample()["_index"].min())
             98
         """
+        from pathlib import Path  # here, because it imports many others
+
         self._require_priorities("load_priorities")
         expected = [set(ids) for ids in self._core.store_ids()]
         of_group = self._group is not None

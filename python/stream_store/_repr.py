@@ -10,7 +10,6 @@ import numpy as np
 
 from . import _core
 from ._fields import declared_fields
-from ._held import directory_of, held_by_readers
 from ._retention import retention_of
 from ._safe_text import safe
 
@@ -62,7 +61,11 @@ def _describe(core: _core.Store, where: str) -> str:
 
 
 def _held(core: _core.Store) -> str:
-    return str(held_by_readers(directory_of(core))) if core.first_row else "no dropped rows"
+    if not core.first_row:
+        return "no dropped rows"
+    from ._held import directory_of, held_by_readers
+
+    return str(held_by_readers(directory_of(core)))
 
 
 def _count(number: int, word: str) -> str:

@@ -16,7 +16,6 @@ from ._structs import Struct
 from ._types import Progress
 from .features import FieldSpec
 
-QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 _WITHOUT_ITEMS = frozenset(["null", "decimal", "bytes", "nested"])
 _WITHOUT_MEAN = frozenset(["date", "time", "timestamp"])
 

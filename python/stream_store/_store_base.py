@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
@@ -25,6 +24,8 @@ from ._types import AnyPath, Fields, Int, IntArray, Ints, Progress, Side
 from .features import parse_fields
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .reports import VerifyReport
 
 
@@ -36,6 +37,8 @@ class StoreBase(_core.Store):
     @property
     def path(self) -> Path | None:
         """Directory of the store; None for a temporary store."""
+        from pathlib import Path  # here, because it imports many others
+
         return None if self._path is None else Path(self._path)
 
     @property

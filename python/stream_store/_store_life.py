@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 from . import _arguments, _core
 from ._closing import ClosedByWith
 from ._fields import declared_fields
-from ._held import directory_of, held_by_readers
 from ._repr import represent
 from ._retention import Retention, retention_of
 from ._store_pictures import StorePictures
@@ -97,6 +96,8 @@ class StoreLife(StorePictures, ClosedByWith):
         It is free again after the next call on each of them, or when they are closed. Readers in
         processes of other users are not counted. Looks at the mappings of all processes.
         """
+        from ._held import directory_of, held_by_readers
+
         return held_by_readers(directory_of(self)).bytes if self.first_row else 0
 
     def drop_before(self, row: SupportsIndex) -> int:

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from ._fields import fixed_view
 from ._hints import missing_attribute
-from ._statistics import QUANTILES, FieldStats, collect
 from ._store_conversions import StoreConversions
 from ._types import Progress
 from .column import Column
 
 if TYPE_CHECKING:
-    pass
+    from ._statistics import FieldStats
 
 
 class StoreTables(StoreConversions):
@@ -93,7 +92,7 @@ class StoreTables(StoreConversions):
         self,
         fields: Sequence[str] | None = None,
         *,
-        quantiles: Sequence[float] = QUANTILES,
+        quantiles: Sequence[float] = (0.01, 0.1, 0.5, 0.9, 0.99),
         progress: Progress | None = None,
     ) -> dict[str, FieldStats]:
         """Statistics of fields: counts, range, mean, standard deviation, quantiles, lengths.
@@ -125,6 +124,8 @@ class StoreTables(StoreConversions):
             >>> stats["text"].missing, stats["text"].length
             (1, (1, 1.0, 1))
         """
+        from ._statistics import collect
+
         return collect(self, fields, quantiles, progress)
 
     def to_arrow(self, start: int | None = None, stop: int | None = None) -> Any:

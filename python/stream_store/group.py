@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arguments, _core
@@ -19,6 +18,8 @@ from .features import difference, parse_fields
 from .store import StreamStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .reports import VerifyReport
 
 #: Options of StreamStore that a writer of a group cannot have.
@@ -78,6 +79,8 @@ class StoreGroup(ClosedByWith, Mapping[str, StreamStore]):
         wait: float | None = None,
         safe_reads: bool = False,
     ) -> None:
+        from pathlib import Path  # here, because it imports many others
+
         if on_error not in ("skip", "raise"):
             raise ValueError(f"on_error must be 'skip' or 'raise', not {on_error!r}")
         self._path = Path(_arguments.absolute_path(_arguments.path_text(path)))

@@ -6,7 +6,6 @@ import mmap
 import operator
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,7 +217,8 @@ class MemmapBuffer(ClosedByWith):
 
 def _unlinked_file() -> int:
     """A descriptor of an unnamed file, in a directory on disk rather than in memory if possible."""
-    import tempfile  # here, because it imports many others
+    import tempfile  # here, because they import many others
+    from pathlib import Path
 
     directory = os.environ.get("TMPDIR")
     if not directory and os.access("/var/tmp", os.W_OK):

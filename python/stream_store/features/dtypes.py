@@ -90,9 +90,9 @@ _BY_VALUE_NAME |= {"bool8": "int8"} | dict.fromkeys(INTERVALS, "nested")
 
 _CANONICAL = {"bool_": "bool", "utf8": "string", "large_utf8": "large_string"}
 
-_ZONED = re.compile(r"timestamp\[(s|ms|us|ns),\s*tz=([a-zA-Z0-9/_+\-:]+)\]")
-_DECIMAL = re.compile(r"decimal(32|64|128|256)\((\d{1,3}),\s*(-?\d{1,5})\)")
-_FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d{1,10})\]")
+_ZONED = r"timestamp\[(s|ms|us|ns),\s*tz=([a-zA-Z0-9/_+\-:]+)\]"
+_DECIMAL = r"decimal(32|64|128|256)\((\d{1,3}),\s*(-?\d{1,5})\)"
+_FIXED_BINARY = r"fixed_size_binary\[(\d{1,10})\]"
 
 #: Maximum number of digits of a decimal type, by its bits.
 MAX_PRECISION = {"32": 9, "64": 18, "128": 38, "256": 76}
@@ -139,13 +139,13 @@ def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
     """
     if text in _BY_VALUE_NAME:
         return _BY_VALUE_NAME[text], ()
-    if match := _ZONED.fullmatch(text):
+    if match := re.fullmatch(_ZONED, text):
         return f"timestamp_{match[1]}", ()
-    if match := _DECIMAL.fullmatch(text):
+    if match := re.fullmatch(_DECIMAL, text):
         if not 1 <= int(match[2]) <= MAX_PRECISION[match[1]]:
             raise ValueError(f"{text!r}: expected a precision of 1 to {MAX_PRECISION[match[1]]}")
         return (f"decimal{match[1]}" if match[1] in ("128", "256") else "nested"), ()
-    if match := _FIXED_BINARY.fullmatch(text):
+    if match := re.fullmatch(_FIXED_BINARY, text):
         return ("fixed_binary", (int(match[1]),)) if int(match[1]) else ("nested", ())
     if text == "uuid":
         return "fixed_binary", (16,)
@@ -166,16 +166,16 @@ def canonical_value(text: str) -> str:
     """The same dtype name as `datasets` writes it: ``"decimal128(10, 2)"``, ``"string"``."""
     if text in _CANONICAL:
         return _CANONICAL[text]
-    if match := _ZONED.fullmatch(text):
+    if match := re.fullmatch(_ZONED, text):
         return f"timestamp[{match[1]}, tz={match[2]}]"
-    if match := _DECIMAL.fullmatch(text):
+    if match := re.fullmatch(_DECIMAL, text):
         return f"decimal{match[1]}({int(match[2])}, {int(match[3])})"
     return text
 
 
 def time_zone(text: str) -> str | None:
     """The zone in ``"timestamp[us, tz=UTC]"``, or None."""
-    match = _ZONED.fullmatch(text)
+    match = re.fullmatch(_ZONED, text)
     return match[2] if match else None
 
 
@@ -186,5 +186,5 @@ def is_zone(zone: str) -> bool:
 
 def precision_and_scale(text: str) -> tuple[int, int] | None:
     """``(10, 2)`` of ``"decimal128(10, 2)"``, or None."""
-    match = _DECIMAL.fullmatch(text)
+    match = re.fullmatch(_DECIMAL, text)
     return (int(match[2]), int(match[3])) if match else None

@@ -21,7 +21,7 @@ RESERVED = (
     "_probability",
 )
 
-_CLASHES = re.compile(f"_*(?:{'|'.join(RESERVED)})")
+_CLASHES = f"_*(?:{'|'.join(RESERVED)})"
 
 
 def batch_key(name: str) -> str:
@@ -39,7 +39,7 @@ def batch_key(name: str) -> str:
         >>> [batch_key(name) for name in ("obs", "_id", "_step", "__step")]
         ['obs', '_id', '__step', '___step']
     """
-    return f"_{name}" if name.startswith("_") and _CLASHES.fullmatch(name) else name
+    return f"_{name}" if name.startswith("_") and re.fullmatch(_CLASHES, name) else name
 
 
 def check_type(name: object) -> str:

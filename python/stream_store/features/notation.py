@@ -14,10 +14,10 @@ from .value_formats import FORMATS, format_of_value, value_of_format
 
 _LISTS = {"list": "+l", "large_list": "+L", "list_view": "+vl", "large_list_view": "+vL"}
 _LIST_NAMES = {form: name for name, form in _LISTS.items()}
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
-_ZONED = re.compile(r'timestamp\[ *(s|ms|us|ns) *, *tz *= *("(?:[^"\\]|\\.)*"|[^\]"]+)\]')
-_PARAMETERS = re.compile(r'\[(?:"(?:[^"\\]|\\.)*"|[^\]"])*\]|\([^)]*\)')
-_PLAIN_ZONE = re.compile(r"[A-Za-z0-9_.\-/+:]*")
+_PLAIN_NAME = r"[A-Za-z0-9_.\-]+"
+_ZONED = r'timestamp\[ *(s|ms|us|ns) *, *tz *= *("(?:[^"\\]|\\.)*"|[^\]"]+)\]'
+_PARAMETERS = r'\[(?:"(?:[^"\\]|\\.)*"|[^\]"])*\]|\([^)]*\)'
+_PLAIN_ZONE = r"[A-Za-z0-9_.\-/+:]*"
 
 #: Names of pyarrow that `datasets` does not have.
 _OTHER_NAMES = {
@@ -87,8 +87,8 @@ def _other_name(node: ArrowType, usual: str) -> str:
     return "" if node.name in ("", usual) else f" ({json.dumps(node.name, ensure_ascii=False)})"
 
 
-def _quoted(text: str, plain: re.Pattern[str]) -> str:
-    return text if plain.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+def _quoted(text: str, plain: str) -> str:
+    return text if re.fullmatch(plain, text) else json.dumps(text, ensure_ascii=False)
 
 
 def parse_type(text: str) -> ArrowType:
@@ -161,10 +161,10 @@ class _Parser:
         return ArrowType(self.scalar(word, begin))
 
     def scalar(self, word: str, begin: int) -> str:
-        found = _PARAMETERS.match(self.text, self.at) if word else None
+        found = re.compile(_PARAMETERS).match(self.text, self.at) if word else None
         self.at = found.end() if found else self.at
         name = word + (found[0] if found else "")
-        if zone := _ZONED.fullmatch(name):
+        if zone := re.fullmatch(_ZONED, name):
             quoted = zone[2].startswith('"')
             return f"ts{zone[1][0]}:{json.loads(zone[2]) if quoted else zone[2]}"
         try:

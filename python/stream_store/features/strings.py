@@ -20,7 +20,7 @@ from .nodes import RAGGED, shaped_json
 from .notation import parse_type
 from .value_formats import format_of_value
 
-_DIMS = re.compile(r"(None|\d{1,15})(,\d{1,15})*")
+_DIMS = r"(None|\d{1,15})(,\d{1,15})*"
 
 
 @lru_cache(maxsize=4096)
@@ -108,7 +108,7 @@ def _parse_dims(dims: str, text: str) -> tuple[int, ...]:
     dims = dims.replace(" ", "")
     if not dims:
         return (RAGGED,)
-    if not _DIMS.fullmatch(dims):
+    if not re.fullmatch(_DIMS, dims):
         raise ValueError(
             f"{text!r}: expected its dimensions as in 'float32[]', 'float32[3]', 'float32[2,2]' "
             "or 'float32[None,3]'"

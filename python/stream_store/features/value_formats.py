@@ -30,7 +30,7 @@ FORMATS = _NAMED | {name: _NAMED[of] for name, of in _ALIASES.items() if of in _
 EXTENSIONS = {"uuid": "arrow.uuid", "bool8": "arrow.bool8", "json_": "arrow.json"}
 
 _VALUES = {form: name for name, form in _NAMED.items()}
-_DECIMAL = re.compile(r"d:(\d+),(-?\d+)(?:,(32|64|128|256))?")
+_DECIMAL = r"d:(\d+),(-?\d+)(?:,(32|64|128|256))?"
 
 
 def format_of_value(dtype: str) -> str:
@@ -57,7 +57,7 @@ def value_of_format(form: str) -> str | None:
     """The reverse; None for types with children and unknown formats. Zones are not checked."""
     if known := _VALUES.get(form):
         return known
-    if match := _DECIMAL.fullmatch(form):
+    if match := re.fullmatch(_DECIMAL, form):
         return f"decimal{match[3] or 128}({match[1]}, {match[2]})"
     head, _, rest = form.partition(":")
     if head == "w" and rest.isdecimal():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,6 +149,8 @@ def _known_frames(image: Any) -> int:
 def _content(image: Any, path: Any) -> bytes | None:
     """The whole file that an image was opened from, if that is still possible."""
     if path:
+        from pathlib import Path  # here, because it imports many others
+
         try:
             return Path(_text_of(path)).read_bytes()
         except OSError:

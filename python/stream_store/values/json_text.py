@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 _LOWEST, _BEYOND = -(2**63), 2**64  # the integers that the reader of `datasets` accepts
-_LONG_NUMBER = re.compile(r"\d{19}")
+_LONG_NUMBER = r"\d{19}"
 
 
 def json_text(value: Any) -> str:
@@ -70,7 +70,7 @@ def _check_numbers(text: str) -> None:
 
     It reads the digits before the point or exponent as one integer.
     """
-    if _LONG_NUMBER.search(text):  # else every number fits
+    if re.search(_LONG_NUMBER, text):  # else every number fits
         json.loads(text, parse_int=_check_number, parse_float=_check_number)
 
 

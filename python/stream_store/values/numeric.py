@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable
 from decimal import Decimal
-from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def exact_int(spec: FieldSpec, item: Any, expected: str) -> int:
         return int(item)
     if isinstance(item, (str, bytes, bytearray)):
         raise wrong_value(spec, expected, item)
-    if isinstance(item, (float, np.floating, Decimal, Fraction)):
+    if isinstance(item, (float, np.floating, Decimal, Rational)):
         number = _integral(item)
         if number is None:
             raise wrong_value(spec, expected, item)
@@ -199,7 +199,7 @@ def _exact_float(spec: FieldSpec, item: Any) -> float:
     if isinstance(item, (complex, np.complexfloating, np.floating)):
         raise wrong_type(spec, "a number of at most 64 bits", item)
     try:
-        if isinstance(item, (int, np.integer, np.bool_, Decimal, Fraction)):
+        if isinstance(item, (int, np.integer, np.bool_, Decimal, Rational)):
             number = float(item)
             if math.isinf(number) and number != item:
                 raise OverflowError

@@ -7,8 +7,7 @@ is taken as UTC, as in `datetime64` and Arrow.
 from __future__ import annotations
 
 import datetime as dt
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,9 @@ from stream_store.features import FieldSpec
 
 from .arrays import native, reject, wrong_item, wrong_type, wrong_value
 from .numeric import exact_int, integers
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _NAT = -(2**63)
 _INT64_MAX = 2**63 - 1
@@ -90,6 +92,8 @@ def _counts(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
         counts, unit, count = values.astype("M8[D]").view(np.int64), "D", 1
     if unit not in _ATTOSECONDS:
         raise wrong_value(spec, "datetimes or timedeltas with a unit", values)
+    from fractions import Fraction  # here, because few programs need it
+
     ratio = Fraction(count * _ATTOSECONDS[unit], _ATTOSECONDS[spec.info.unit])
     return _scale(spec, counts, ratio, values)
 
