@@ -109,15 +109,27 @@ MUTANTS = [
     # Anchors.
     bug(
         "a window needs one row more than it has",
-        change(_STARTS, "into >= reach", "into > reach"),
+        change(
+            _STARTS,
+            "std::max(rows.begin, enough) - after_",
+            "std::max(rows.begin, enough + 1) - after_",
+        ),
     ),
     bug(
-        "windows that are moved inside need one row more",
-        change(_STARTS, "into == reach", "into == reach + 1"),
+        "windows that are moved inside miss the first rows of a segment",
+        change(_STARTS, "rows.begin > enough ? rows.begin : begin", "rows.begin"),
+    ),
+    bug(
+        "the last row of a lane is left out if many rows come at once",
+        change(_STARTS, "index_->RowsBefore(lane, end)", "index_->RowsBefore(lane, end - 1)"),
+    ),
+    bug(
+        "rows that come at once begin again with the first one of the lane",
+        change(_STARTS, "++current;", "current = segments.size() - 1;"),
     ),
     bug(
         "whole segments are drawn before they have ended",
-        change(_STARTS, "HasEnded(segments, current, at + 1)", "true"),
+        change(_STARTS, "HasEnded(segments, segment, rows.end)", "true"),
     ),
     bug(
         "whole segments may be longer than the length",

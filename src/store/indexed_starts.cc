@@ -158,9 +158,7 @@ void IndexedStarts::MoveTo(const EpochExtent& extent) {
       CutHeads();
     }
   }
-  for (; rows_ < extent.rows; ++rows_) {
-    EnterRow(rows_);
-  }
+  EnterRowsTo(extent.rows);
   anchors_.Count();
   extent_ = extent;
   limits_ = {ResolveRow(options_.first_row, extent),
@@ -234,45 +232,84 @@ void IndexedStarts::EndSegment(std::uint64_t lane, std::uint64_t segment, std::u
   }
 }
 
-// Adds the anchors that become valid with a row.
-void IndexedStarts::EnterRow(std::uint64_t row) {
-  index_->PrefetchAfter(row, after_);
-  const auto [lane, at] = index_->PlaceOf(row);
-  if (lane >= current_.size()) {
-    current_.resize(index_->lanes(), 0);
-    undecided_.resize(index_->lanes(), 0);
+// Adds the anchors that become valid with the rows from rows_ to `end`. A lane is a list of its own in
+// memory: many rows are taken lane by lane, because going from lane to lane with each row waits for
+// memory each time. Changes are listed in the order of the rows.
+void IndexedStarts::EnterRowsTo(std::uint64_t end) {
+  constexpr std::uint64_t kManyRows = 16;  // of a lane: finding its first one costs as much
+  if (end <= rows_) {
+    return;
   }
-  const std::span<const LaneSegment> segments = index_->Segments(lane);
-  std::uint64_t& current = current_[lane];
-  while (current + 1 < segments.size() && segments[current + 1].begin <= at) {
-    ++current;
+  current_.resize(index_->lanes(), 0);
+  undecided_.resize(index_->lanes(), 0);
+  if (changes_.all && end - rows_ >= kManyRows * index_->lanes()) {
+    for (std::uint64_t lane = 0; lane < index_->lanes(); ++lane) {
+      EnterRows({lane, index_->RowsBefore(lane, rows_), index_->RowsBefore(lane, end)});
+    }
+    rows_ = end;
+    return;
   }
+  for (; rows_ < end; ++rows_) {
+    index_->PrefetchAfter(rows_, after_);
+    const auto [lane, at] = index_->PlaceOf(rows_);
+    EnterRows({lane, at, at + 1});
+  }
+}
+
+// Adds the anchors that become valid with these rows.
+void IndexedStarts::EnterRows(const LaneRows& rows) {
+  std::uint64_t& current = current_[rows.lane];
+  for (std::uint64_t at = rows.begin; at < rows.end;) {
+    const std::span<const LaneSegment> segments = index_->Segments(rows.lane);
+    while (current + 1 < segments.size() && segments[current + 1].begin <= at) {
+      ++current;
+    }
+    const bool has_next = current + 1 < segments.size();
+    const std::uint64_t end =
+        has_next ? std::min<std::uint64_t>(segments[current + 1].begin, rows.end) : rows.end;
+    EnterSegment(current, {rows.lane, at, end});
+    at = end;
+  }
+}
+
+// The same for rows of one segment.
+void IndexedStarts::EnterSegment(std::uint64_t segment, const LaneRows& rows) {
+  const std::span<const LaneSegment> segments = index_->Segments(rows.lane);
   if (need_ == Need::kWhole) {
-    if (current > 0 && segments[current].begin == at) {
-      EndSegment(lane, current - 1, at);
+    if (segment > 0 && segments[segment].begin == rows.begin) {
+      EndSegment(rows.lane, segment - 1, rows.begin);
     }
-    if (HasEnded(segments, current, at + 1)) {
-      EndSegment(lane, current, at + 1);
+    if (HasEnded(segments, segment, rows.end)) {
+      EndSegment(rows.lane, segment, rows.end);
     }
     return;
   }
-  if (segments[current].dead != 0) {
+  if (segments[segment].dead != 0) {
     return;
   }
+  const std::uint64_t begin = BeginOf(rows.lane, segments[segment]);
   if (need_ == Need::kTimes) {
-    AddTimedAnchors({lane, BeginOf(lane, segments[current]), at + 1});
+    AddTimedAnchors({rows.lane, begin, rows.end});
     return;
   }
-  const std::uint64_t into = at - BeginOf(lane, segments[current]);
-  const std::uint64_t reach = before_ + after_;
-  if (need_ == Need::kNothing || (need_ == Need::kRoom && into > reach)) {
-    AddAnchor(lane, at);
-  } else if (need_ == Need::kAll && into >= reach) {
-    AddAnchor(lane, at - after_);
-  } else if (need_ == Need::kRoom && into == reach) {
-    for (std::uint64_t i = 0; i <= into; ++i) {
-      AddAnchor(lane, at - into + i);
-    }
+  if (need_ == Need::kNothing) {
+    AddAnchors(rows);
+    return;
+  }
+  const std::uint64_t enough = begin + before_ + after_;  // with this row, a segment has a window
+  if (rows.end <= enough) {
+    return;
+  }
+  if (need_ == Need::kAll) {
+    AddAnchors({rows.lane, std::max(rows.begin, enough) - after_, rows.end - after_});
+  } else {
+    AddAnchors({rows.lane, rows.begin > enough ? rows.begin : begin, rows.end});
+  }
+}
+
+void IndexedStarts::AddAnchors(const LaneRows& rows) {
+  for (std::uint64_t at = rows.begin; at < rows.end; ++at) {
+    AddAnchor(rows.lane, at);
   }
 }
 

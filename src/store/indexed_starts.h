@@ -106,12 +106,15 @@ class IndexedStarts final : public Starts {
   std::unique_lock<ForkMutex> LockIndexTo(std::uint64_t rows);
   void MoveTo(const EpochExtent& extent);
   void Forget();
-  void EnterRow(std::uint64_t row);
+  void EnterRowsTo(std::uint64_t end);
+  void EnterRows(const LaneRows& rows);
+  void EnterSegment(std::uint64_t segment, const LaneRows& rows);
   void CutHeads();
   void EndSegment(std::uint64_t lane, std::uint64_t segment, std::uint64_t end);
   std::uint64_t BeginOf(std::uint64_t lane, const LaneSegment& segment) const;
   std::uint64_t RowsInExtent(std::uint64_t lane, std::uint64_t rows) const;
   void AddAnchor(std::uint64_t lane, std::uint64_t at);
+  void AddAnchors(const LaneRows& rows);
   void AddTimedAnchors(const LaneRows& rows);
   void CutHead(const LaneRows& rows);
   void CutTimedAnchors(const LaneRows& rows);

@@ -105,10 +105,7 @@ void RowScanner::AddPlaces(const View& view, std::uint32_t layout, TypeId type, 
   }
 }
 
-const RowScanner::Places& RowScanner::PlacesIn(const View& view, std::uint32_t layout) {
-  if (const Places* found = places_.Find(view, layout); found != nullptr) [[likely]] {
-    return *found;
-  }
+const RowScanner::Places& RowScanner::FindPlaces(const View& view, std::uint32_t layout) {
   return *places_.Insert(view, layout, [&](Places& made) {
     made = Places{};
     made.total =
@@ -147,6 +144,7 @@ RowFacts RowScanner::ReadRow(const View& view) {
     cursor.Leave(places.total);
     required += places.required;
     for (const Place& place : places.values) {
+      PrefetchValueAhead(view, cursor.record, place.begin);
       const Value value = view.values[head.start + place.begin];
       switch (place.use) {
         case Use::kKey:

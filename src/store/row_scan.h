@@ -92,7 +92,13 @@ class RowScanner {
 
   RowFacts ReadRow(const View& view);
   void SetPresent(std::uint64_t present) noexcept;
-  const Places& PlacesIn(const View& view, std::uint32_t layout);
+
+  const Places& PlacesIn(const View& view, std::uint32_t layout) {
+    const Places* found = places_.Find(view, layout);
+    return found != nullptr ? *found : FindPlaces(view, layout);
+  }
+
+  const Places& FindPlaces(const View& view, std::uint32_t layout);
   void AddPlaces(const View& view, std::uint32_t layout, TypeId type, const Place& place,
                  std::uint64_t length, Places& made) const;
 

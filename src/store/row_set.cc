@@ -25,16 +25,6 @@ std::uint64_t SelectBit(std::uint64_t word, std::uint64_t before) noexcept {
 
 }  // namespace
 
-void RowSet::Add(std::uint64_t row) {
-  STREAM_STORE_ASSERT(row >= base_);
-  const std::uint64_t block = (row - base_) / kBlockRows;
-  if ((block + 1) * kBlockWords > bits_.size()) {
-    bits_.resize((block + 1) * kBlockWords, 0);
-  }
-  bits_[(row - base_) / kWordBits] |= std::uint64_t{1} << row % kWordBits;
-  first_changed_ = std::min(first_changed_, block);
-}
-
 void RowSet::Remove(std::uint64_t row) noexcept {
   if (!Contains(row)) {
     return;

@@ -6,10 +6,13 @@
 // Used by indexed_starts.cc. Thread rules: an object belongs to its owner.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "base/assert.h"
 
 namespace stream_store::internal {
 
@@ -22,7 +25,15 @@ class RowSet {
 
   /// Adds a row. Adding a row again changes nothing. REQUIRES: row >= that of the
   /// constructor and of each RemoveBefore().
-  void Add(std::uint64_t row);
+  void Add(std::uint64_t row) {
+    STREAM_STORE_ASSERT(row >= base_);
+    const std::uint64_t block = (row - base_) / kBlockRows;
+    if ((block + 1) * kBlockWords > bits_.size()) [[unlikely]] {
+      bits_.resize((block + 1) * kBlockWords, 0);
+    }
+    bits_[(row - base_) / kWordBits] |= std::uint64_t{1} << row % kWordBits;
+    first_changed_ = std::min(first_changed_, block);
+  }
 
   /// Removes a row, if it is in the set.
   void Remove(std::uint64_t row) noexcept;

@@ -85,6 +85,7 @@ RowCut CutReader::ReadRow(const View& view) {
     const CutPlaces& places = PlacesIn(view, head.layout);
     cursor.Leave(places.total);
     for (const auto& [begin, is_bool] : places.values) {
+      PrefetchValueAhead(view, cursor.record, begin);
       const Value value = view.values[head.start + begin];
       if (is_bool) {
         cut.ended = cut.ended || value != 0;
