@@ -241,6 +241,9 @@ std::vector<std::byte> ReadPack(const Reader& reader, std::uint64_t first, std::
   const ReadSource& source = *ReaderAccess::SourceOf(reader);
   const View& view = ReaderAccess::ViewOf(reader);
   const std::uint64_t durable = std::min(DurableSlot(reader).records, view.record_count);
+  if (durable < end) {
+    source.CheckNotTruncated();  // the caller may have looked before a truncation
+  }
   CheckRecord(view, first, std::min(durable, end));
   CheckRecord(view, end - 1, durable);
   std::vector<std::byte> pack = internal::ReadOrCutBack(source, view, [&](const View& all) {

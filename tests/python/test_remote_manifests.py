@@ -33,7 +33,7 @@ from stream_store._remote.manifest import (
 from stream_store._remote.merge import choose_group
 from stream_store._remote.names import FULL_EVERY, pack_name
 
-STORE, SHIPPER = "a" * 32, "b" * 32
+STORE, SHIPPER, HISTORY = "a" * 32, "b" * 32, "1" * 32
 SCHEMA = "schemas/0-00000000.schema"
 
 
@@ -44,6 +44,7 @@ def pack(first: int, end: int, level: int = 0, size: int = 100) -> Pack:
 def manifest(number: int, end: int, **changes: Any) -> Manifest:
     facts = {
         "number": number,
+        "history": HISTORY,
         "store": STORE,
         "shipper": SHIPPER,
         "schema": SCHEMA,

@@ -27,13 +27,22 @@ _PERMANENT = (
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 
 
+def _checked_options(options: Any) -> dict[str, Any]:
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(
+            "storage_options must be a dict of options of obstore by name, such as "
+            f'{{"region": "us-east-1"}}, not {options!r}'
+        )
+    return dict(options or {})
+
+
 class Bucket:
     """The objects under a URL. Names are relative to it. All methods may be called by any thread.
 
     Args:
         url: such as "s3://bucket/prefix", or a store of obstore; `url` has the rules.
         storage_options: the configuration of the store, as obstore takes it.
-        create: whether to create the directory of a `file://` URL.
+        create: whether writing creates the directory of a `file://` URL.
     """
 
     def __init__(
@@ -42,10 +51,11 @@ class Bucket:
         require_usable()
         self._obstore = require("obstore", "shipping and mirroring", extra="remote")
         if isinstance(url, str):
-            self._arguments = encoded_url(url), dict(storage_options or {}), create
+            self._arguments = encoded_url(url), _checked_options(storage_options)
+            self._create = create
             self.url = url.rstrip("/")
             self._directory = directory_of(url)
-            self._opened = self._open(*self._arguments)
+            self._opened = self._open(create=False)
         else:
             in_memory = type(url).__name__ == "MemoryStore"
             if not in_memory and not hasattr(url, "prefix"):
@@ -57,14 +67,18 @@ class Bucket:
 
     @property
     def _store(self) -> Any:
+        return self._ready(create=False)
+
+    def _ready(self, *, create: bool) -> Any:
         if self._opened is None:
-            self._opened = self._open(*self._arguments)
+            self._opened = self._open(create=create and self._create)
         if self._opened is None:
             raise FileNotFoundError(f"{self.url}: there is no such directory")
         return self._opened
 
-    def _open(self, url: str, options: dict[str, Any], create: bool) -> Any:
+    def _open(self, *, create: bool) -> Any:
         """The store of obstore; None for a directory that does not exist yet."""
+        url, options = self._arguments
         stores = require("obstore.store", "shipping and mirroring", extra="remote")
         if self._directory is not None:
             if not create and not self._directory.exists():
@@ -126,15 +140,17 @@ class Bucket:
     def put(self, name: str, data: Any) -> None:
         """Write an object of a name that no other program uses."""
         try:
-            self._answer(lambda: self._obstore.put(self._store, name, data), "writing", name)
+            store = self._ready(create=True)
+            self._answer(lambda: self._obstore.put(store, name, data), "writing", name)
         except FileNotFoundError as error:  # part of the place is missing
             raise self.error(name, f"writing: {error.__cause__}", transient=True) from error
 
     def create(self, name: str, data: bytes) -> bool:
         """Write an object unless there is one of that name; returns whether it was written."""
         try:
+            store = self._ready(create=True)
             self._answer(
-                lambda: self._obstore.put(self._store, name, data, mode="create"), "creating", name
+                lambda: self._obstore.put(store, name, data, mode="create"), "creating", name
             )
         except FileExistsError:
             return False

@@ -13,10 +13,10 @@ from stream_store.errors import CorruptStoreError, RemoteError, VersionError
 from stream_store.reports import Finding
 
 from .bucket import Bucket
-from .fetch import MissingPackError, download
-from .history import manifest_numbers, read_manifest, read_schema, read_state
+from .fetch import DamagedPackError, MissingPackError, download
+from .history import manifest_numbers, read_manifest, read_on, read_schema, read_state
 from .manifest import Pack, State
-from .names import FULL_EVERY, PACKS, manifest_name
+from .names import FULL_EVERY, PACKS, manifest_name, pack_range
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _check_manifests(bucket: Bucket, state: State) -> Iterator[Finding]:
     for number in range(numbers[0], newest + 1):
         if number not in range(newest // FULL_EVERY * FULL_EVERY, newest + 1):
             try:
-                if read_manifest(bucket, number) is None:
+                if read_manifest(bucket, number) is None and manifest_numbers(bucket)[0] < number:
                     yield _finding(
                         *("damage", manifest_name(number)),
                         *("a manifest, because there is an earlier one", "none"),
@@ -166,7 +166,15 @@ def _check_packs(bucket: Bucket, state: State) -> Iterator[tuple[Finding | None,
             (_, data), *_ = download(bucket, [pack])
             facts = _verify_pack(data, schema, bucket.url_of(pack.name))
         except MissingPackError:
+            if pack.name not in read_on(bucket, state).live():
+                place = None  # it was replaced or dropped meanwhile
+                continue
             yield _finding("damage", pack.name, "a live pack", "no object"), 0
+            place = None
+            continue
+        except DamagedPackError as error:
+            found = _without_url(error.reason)
+            yield _finding("damage", pack.name, "a valid pack", found), pack.bytes
             place = None
             continue
         except (RemoteError, CorruptStoreError, VersionError, ValueError) as error:
@@ -207,6 +215,11 @@ def _check_objects(bucket: Bucket, state: State) -> Iterator[Finding]:
     live = state.live()
     waiting = {pack.name for pack in state.retired}
     for name in bucket.list(PACKS):
-        if name not in live:
-            text = "one that was replaced or dropped" if name in waiting else "one of no manifest"
-            yield _finding("notice", name, "a live pack", f"{text}; a shipper deletes it")
+        if name in live:
+            continue
+        text = "one that was replaced or dropped; a shipper deletes it"
+        if name not in waiting:
+            text = "one of no manifest; a shipper deletes it"
+        if pack_range(name) is None:
+            text = "an object that is no pack; nobody uses it"
+        yield _finding("notice", name, "a live pack", text)

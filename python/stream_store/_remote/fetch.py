@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from stream_store.errors import RemoteError
+
 from .bucket import Bucket
 from .manifest import CUT_OFF, Pack, State
 
@@ -20,6 +22,15 @@ class MissingPackError(Exception):
     def __init__(self, pack: Pack) -> None:
         super().__init__(pack.name)
         self.pack = pack
+
+
+class DamagedPackError(Exception):
+    """A pack is not what its name says; the cause has the reason."""
+
+    def __init__(self, pack: Pack, reason: RemoteError) -> None:
+        super().__init__(str(reason))
+        self.pack = pack
+        self.reason = reason
 
 
 def choose_packs(state: State, at: int, missing: set[str]) -> list[Pack]:
@@ -58,7 +69,8 @@ def download(bucket: Bucket, packs: Sequence[Pack]) -> Iterator[tuple[Pack, memo
 
     Raises:
         MissingPackError: a pack is not there.
-        RemoteError: the object store reported an error, or a pack has another size.
+        DamagedPackError: a pack has another size.
+        RemoteError: the object store reported an error.
     """
 
     def get(pack: Pack) -> memoryview:
@@ -66,9 +78,8 @@ def download(bucket: Bucket, packs: Sequence[Pack]) -> Iterator[tuple[Pack, memo
         if data is None:
             raise MissingPackError(pack)
         if data.nbytes != pack.bytes:
-            raise bucket.error(
-                pack.name, f"expected {pack.bytes} bytes but found {data.nbytes}", transient=False
-            )
+            found = f"expected {pack.bytes} bytes but found {data.nbytes}"
+            raise DamagedPackError(pack, bucket.error(pack.name, found))
         return data
 
     left = deque(packs)

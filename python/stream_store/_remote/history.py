@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from stream_store._core import crc32c
+from stream_store.errors import RemoteError
 
 from .bucket import Bucket
 from .manifest import Manifest, State, decode, follow
 from .names import FULL_EVERY, MANIFESTS, manifest_name, manifest_number, schema_name
+
+
+class OtherHistoryError(RemoteError):
+    """The remote store was deleted and shipped again while its manifests were read."""
 
 
 def read_manifest(bucket: Bucket, number: int) -> Manifest | None:
@@ -28,7 +33,12 @@ def manifest_numbers(bucket: Bucket, after: int | None = None) -> list[int]:
 
 
 def read_on(bucket: Bucket, state: State) -> State:
-    """The state after all manifests that follow."""
+    """The state after all manifests that follow.
+
+    Raises:
+        OtherHistoryError: a manifest is of another history.
+        RemoteError: a manifest is damaged.
+    """
     while True:
         manifest = read_manifest(bucket, state.newest.number + 1)
         if manifest is None:
@@ -60,6 +70,13 @@ def read_state(bucket: Bucket) -> State | None:
 
 
 def _follow(bucket: Bucket, state: State | None, manifest: Manifest) -> State:
+    if state is not None and manifest.history != state.newest.history:
+        url = bucket.url_of(manifest.name)
+        raise OtherHistoryError(
+            f"{url}: it is of the history {manifest.history}, but those before of "
+            f"{state.newest.history}: the remote store was deleted and shipped again",
+            url,
+        )
     try:
         return follow(state, manifest)
     except ValueError as error:

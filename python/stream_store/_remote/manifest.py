@@ -77,6 +77,7 @@ class Manifest:
     """
 
     number: int
+    history: str  # of all manifests since number 0
     store: str
     shipper: str
     schema: str
@@ -144,6 +145,7 @@ def _checked(content: dict[str, Any], number: int) -> Manifest:
         raise ValueError(f"its entries are {sorted(content)}")
     manifest = Manifest(
         number=_count(content["number"], "number"),
+        history=_matching(_ID, content["history"], "history"),
         store=_matching(_ID, content["store"], "store"),
         shipper=_matching(_ID, content["shipper"], "shipper"),
         schema=content["schema"],

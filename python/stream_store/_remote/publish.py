@@ -22,7 +22,7 @@ from typing import Any
 
 from stream_store._core import Source, crc32c
 from stream_store._types import Progress
-from stream_store.errors import Error, FencedError
+from stream_store.errors import DroppedError, Error, FencedError
 
 from .bucket import Bucket
 from .cut import find_cut
@@ -34,6 +34,8 @@ from .sweep import Sweeper
 
 #: The level of packs that are too large to be merged.
 LARGE = 1 << 16
+#: How often a round begins again because rows were truncated or dropped meanwhile.
+_TRIES = 10
 #: Seconds between two looks whether the remote store still exists, while something is written.
 LOOK_EVERY = 30.0
 _RECORD_BYTES = 32
@@ -73,6 +75,7 @@ class Publisher:
         self._source: Source | None = None
         self._opened = (0, 0)  # device and inode of the `control` of the source
         self._state: State | None = None
+        self._history = uuid.uuid4().hex  # of a remote store that this shipper begins
         self._began = False
         self._looked = 0.0
         self._fenced: FencedError | None = None
@@ -94,7 +97,21 @@ class Publisher:
             return -1  # the next round raises it
 
     def round(self, progress: Progress | None = None) -> ShipReport:
-        """Ship everything that is durable now. Raises FencedError again and again."""
+        """Ship everything that is durable now. Raises FencedError again and again.
+
+        If the store is truncated meanwhile, or rows are dropped that were to be shipped, the round
+        begins again: what it has written is right up to there.
+        """
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._round(progress)
+            except Error as error:
+                changed = type(error) is Error or isinstance(error, DroppedError)
+                if not changed or not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _round(self, progress: Progress | None) -> ShipReport:
         if self._fenced is not None:
             raise self._fenced
         self._sweeper.later(self._unnamed)
@@ -132,7 +149,10 @@ class Publisher:
 
     def _open_source(self) -> None:
         """Open the store, again if another one is at the path now."""
-        found = Path(self._path, "control").stat()
+        try:
+            found = Path(self._path, "control").stat()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{self._path}: shipping it: there is no store") from None
         if self._source is None or self._opened != (found.st_dev, found.st_ino):
             self._source = Source(self._path)
             self._opened = (found.st_dev, found.st_ino)
@@ -156,6 +176,7 @@ class Publisher:
             self._require_same_store(state.newest)
             self._sweeper.begin(state)
             self._state = state
+            self._history = state.newest.history
             self._commit(state.begin, state.end)
         self._looked = time.monotonic()
         self._began = True
@@ -282,6 +303,7 @@ class Publisher:
         added = tuple(pack for pack in added if pack.end > begin.record)
         changes = Manifest(
             number=number,
+            history=self._history,
             store=self._local.id,
             shipper=self.id,
             schema=self._write_schema(end.record),

@@ -8,7 +8,8 @@ A round:
 
 The replica itself says where to continue, so a mirror that is killed downloads nothing twice. The
 number of the manifest is only needed to know which truncations are new: one that is too low costs a
-download, never correctness.
+download, never correctness. Without it, and if the remote store was deleted and shipped again,
+everything is downloaded again.
 """
 
 from __future__ import annotations
@@ -25,8 +26,15 @@ from stream_store._types import Progress
 from stream_store.errors import CorruptStoreError, Error, RemoteError, VersionError
 
 from .bucket import Bucket
-from .fetch import MissingPackError, choose_packs, download
-from .history import manifest_numbers, read_on, read_schema, read_state
+from .fetch import DamagedPackError, MissingPackError, choose_packs, download
+from .history import (
+    OtherHistoryError,
+    manifest_numbers,
+    read_manifest,
+    read_on,
+    read_schema,
+    read_state,
+)
 from .manifest import Pack, State
 
 #: The file in a replica that names the last manifest.
@@ -69,7 +77,8 @@ class Replicator:
         self._opened = (0, 0)  # device and inode of its `control`
         self._state: State | None = None
         self._looked = 0.0
-        self._applied = -1  # number of the last manifest whose truncations were made
+        # The last manifest whose truncations were made, and its history.
+        self._applied: tuple[str, int] | None = None
         self._schema: tuple[str, memoryview] | None = None
         self._missing: set[str] = set()  # retired packs that were deleted
 
@@ -105,22 +114,32 @@ class Replicator:
             self._looked = time.monotonic()
             return self._state
         before = self._state.newest.number
-        self._state = read_on(self._bucket, self._state)
+        self._read_on(self._state)
         look = look or time.monotonic() - self._looked > LOOK_EVERY
         if self._state.newest.number == before and look:
             self._look(before)
         return self._state
 
+    def _read_on(self, state: State) -> None:
+        """Read the manifests that follow, or those of another history."""
+        try:
+            self._state = read_on(self._bucket, state)
+        except OtherHistoryError:
+            self._state = read_state(self._bucket) or state
+
     def _look(self, newest: int) -> None:
-        """Make sure that there is nothing new: the next manifest may have been deleted."""
+        """Make sure that there is nothing new: the next manifest may have been deleted.
+
+        That happens while a mirror is away for long, or if the remote store is shipped again.
+        """
         self._looked = time.monotonic()
         assert self._state is not None
         name = self._state.newest.name
-        found = None
-        if manifest_numbers(self._bucket, newest):
-            found = read_state(self._bucket)  # this mirror was away for too long
-        elif self._bucket.exists(name):
+        same = read_manifest(self._bucket, newest)
+        of_history = same is not None and same.history == self._state.newest.history
+        if of_history and not manifest_numbers(self._bucket, newest):
             return
+        found = read_state(self._bucket)
         if found is None:
             raise self._bucket.error(
                 name,
@@ -140,7 +159,6 @@ class Replicator:
         """Open the replica if it is there, and make sure that it is one of this source."""
         if self._replica is None:
             if not Path(self._path, "control").exists():
-                self._applied = state.newest.number
                 return
             self._replica = Replica(self._path)
             self._opened = self._identity()
@@ -171,16 +189,23 @@ class Replicator:
         )
 
     def _follow_cuts(self, state: State) -> None:
-        cuts = [cut.record for cut in state.cuts if cut.number > self._applied]
-        if self._replica is not None and cuts:
-            begin, end = self._replica.range()
-            record = min(cuts)
-            if record <= begin[0]:  # older than the replica, or joined with one that is
-                # The first pack that is applied verifies the row that is kept.
-                self._replica.truncate(begin[1] + (1 if begin[0] else 0))
-            elif record < end[0]:
-                self._replica.truncate(self._replica.record(record)[1])
-        self._applied = state.newest.number
+        if self._replica is not None:
+            history, number = self._applied or ("", -1)
+            if history != state.newest.history:
+                self._truncate(self._replica, 0)  # nothing says which records are equal
+            elif cuts := [cut.record for cut in state.cuts if cut.number > number]:
+                self._truncate(self._replica, min(cuts))
+        self._applied = (state.newest.history, state.newest.number)
+
+    @staticmethod
+    def _truncate(replica: Replica, record: int) -> None:
+        """Remove the records from this one on."""
+        begin, end = replica.range()
+        if record <= begin[0]:  # older than the replica, or joined with one that is
+            # The first pack that is applied verifies the row that is kept.
+            replica.truncate(begin[1] + (1 if begin[0] else 0))
+        elif record < end[0]:
+            replica.truncate(replica.record(record)[1])
 
     def _apply(self, progress: Progress | None) -> tuple[int, int]:
         """Apply all packs that are new. Returns the numbers of records and of downloaded bytes."""
@@ -199,11 +224,16 @@ class Replicator:
                 return records, downloaded
             except MissingPackError as error:
                 self._note_missing(state, error.pack)
+            except DamagedPackError as error:
+                if error.pack.name in state.live():
+                    raise error.reason from error.reason.__cause__
+                self._missing.add(error.pack.name)  # the pack that replaced it has its records
 
     def _note_missing(self, state: State, pack: Pack) -> None:
         """Read on after a pack was not there; newer manifests replace it."""
         self._missing.add(pack.name)
-        self._state = read_on(self._bucket, state)
+        self._read_on(state)
+        assert self._state is not None
         if pack.name in self._state.live():
             self._look(self._state.newest.number)
             assert self._state is not None
@@ -230,6 +260,12 @@ class Replicator:
                 f"a gap: the source has dropped the records from {at} to {begin} before they were "
                 f"mirrored to {self._path}: mirror it to a new path",
             )
+        if at == begin and tuple(state.begin[1:3]) != tuple(self._replica.range()[1][1:3]):
+            raise self._bucket.error(
+                state.newest.name,
+                f"a gap: the source has replaced the records before {begin}, and dropped them "
+                f"before they were mirrored to {self._path}: mirror it to a new path",
+            )
         return at
 
     def _apply_pack(self, state: State, pack: Pack, data: memoryview) -> int:
@@ -245,7 +281,10 @@ class Replicator:
         except (CorruptStoreError, VersionError, IndexError, ValueError) as error:
             differs = "is another one in the source" in str(error)
             advice = f": mirror it to a new path instead of {self._path}" if differs else ""
-            raise RemoteError(f"{url}: {error}{advice}", url) from error
+            text = str(error) if str(error).startswith(url) else f"{url}: {error}"
+            reason = RemoteError(f"{text}{advice}", url)
+            reason.__cause__ = error
+            raise DamagedPackError(pack, reason) from error
 
     def _finish(self, *, changed: bool) -> None:
         state, replica = self._state, self._replica
@@ -256,30 +295,31 @@ class Replicator:
         begin, end = replica.range()
         if begin[1] < state.begin.row < end[1]:
             replica.drop_before(state.begin.row)
-        if changed or self._noted != state.newest.number:
+        if changed or self._noted != (state.newest.history, state.newest.number):
             replica.sync()
             self._write_note()
 
     # --- the note ---
 
-    _noted = -1
+    _noted = ("", -1)
 
     def _write_note(self) -> None:
         assert self._state is not None
         newest = self._state.newest
-        text = json.dumps({"store": newest.store, "manifest": newest.number})
+        facts = {"store": newest.store, "history": newest.history, "manifest": newest.number}
+        text = json.dumps(facts)
         temporary = Path(self._path, NOTE + ".tmp")
         with naming(temporary, "mirror"):
             temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(Path(self._path, NOTE))
-        self._noted = newest.number
+        self._noted = (newest.history, newest.number)
 
-    def _read_note(self, state: State) -> int:
-        """The number in the note; -1 if there is none, so that all truncations are made again."""
+    def _read_note(self, state: State) -> tuple[str, int] | None:
+        """The manifest in the note; None if it is not one of this remote store."""
         try:
             note = json.loads(Path(self._path, NOTE).read_text(encoding="utf-8"))
             number = int(note["manifest"])
-            same = note["store"] == state.newest.store and number <= state.newest.number
-            return number if same else -1  # the source may have been shipped anew
+            same = note["history"] == state.newest.history and number <= state.newest.number
+            return (state.newest.history, number) if same else None
         except (OSError, ValueError, KeyError, TypeError):
-            return -1
+            return None

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from .bucket import Bucket
 from .history import manifest_numbers
 from .manifest import State
-from .names import FULL_EVERY, PACKS, manifest_name
+from .names import FULL_EVERY, PACKS, manifest_name, pack_range
 
 
 class Sweeper:
@@ -27,10 +27,14 @@ class Sweeper:
         self._oldest_manifest = 0  # that may exist
 
     def begin(self, state: State) -> None:
-        """Take over from an earlier shipper: what waits, and packs that no manifest names."""
+        """Take over from an earlier shipper: what waits, and packs that no manifest names.
+
+        Objects with other names belong to others and stay.
+        """
         self.later(pack.name for pack in state.retired)
         known = state.live() | {pack.name for pack in state.retired}
-        self.later(name for name in self._bucket.list(PACKS) if name not in known)
+        left = (name for name in self._bucket.list(PACKS) if pack_range(name) is not None)
+        self.later(name for name in left if name not in known)
         numbers = manifest_numbers(self._bucket)
         self._oldest_manifest = numbers[0] if numbers else 0
         self.after(state)
