@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +50,17 @@ def row_range(store: _core.Store, start: int | None, stop: int | None) -> tuple[
 
 
 def path_text(path: AnyPath) -> str:
-    """A path as text."""
+    """A path as text. A URL would be a directory of an odd name, such as "s3:"."""
     text = os.fsdecode(path)
     if not text:
         raise ValueError("path is empty")
     if "\0" in text:
         raise ValueError(f"path {text!r} contains a zero byte, which file names cannot have")
+    if "://" in text and re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", text):
+        raise ValueError(
+            f"path {text!r} is a URL; expected the path of a directory or a file of this machine. "
+            "Shipper and Mirror copy stores to and from object stores"
+        )
     return text
 
 

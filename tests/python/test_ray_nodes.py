@@ -181,6 +181,31 @@ def test_nodes_with_other_fields_are_refused(nodes: Any, tmp_path: Path) -> None
         read(paths)
 
 
+def test_without_skip_no_batch_lacks_the_stores_of_a_node_that_died(
+    ray_cluster: Any, nodes: Any, tmp_path: Path
+) -> None:
+    added, here, there = nodes
+    one = write_store(tmp_path / "one", range(10))
+    other = write_store(tmp_path / "other", range(1000, 1100))
+    sampler = Sampler({here: one, there: other}, 1, batch_size=40, ahead=4)
+    assert (sampler.sample()["n"] >= 1000).any()
+    ray_cluster.remove_node(added)
+    refused = 0
+    end = time.monotonic() + NODE_SECONDS
+    while refused < 3:
+        assert time.monotonic() < end, "the node is not reported"
+        try:
+            batch = sampler.sample()
+        except Error as error:
+            assert there in str(error)
+            refused += 1
+            time.sleep(1.1)  # longer than the sampler takes to look for a node that is back
+        else:
+            assert (batch["n"] >= 1000).any()
+    assert there not in sampler.nodes
+    sampler.close()
+
+
 def test_with_skip_the_other_nodes_are_sampled(
     ray_cluster: Any, nodes: Any, tmp_path: Path
 ) -> None:

@@ -185,6 +185,11 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         write(dataset, tmp_path / "group", min_rows_per_store=0)
     with pytest.raises(TypeError, match=r"a ray\.data\.Dataset"):
         write([{"id": 1}], tmp_path / "group")
+    with pytest.raises(ValueError, match=r"'s3://bucket/a' is a URL; expected the path"):
+        write(dataset, "s3://bucket/a")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"file: .*expected a directory or nothing"):
+        write(dataset, tmp_path / "file")
 
 
 def test_a_dataset_without_rows_makes_a_group_if_the_fields_are_known(tmp_path: Path) -> None:

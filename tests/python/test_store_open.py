@@ -72,6 +72,7 @@ def test_path_may_be_text_or_pathlike(path: Path, kind: Any) -> None:
         ({"fields": {"a": "int"}}, ValueError),
         ({"fields": "abc"}, TypeError),
         ({"path": ""}, ValueError),
+        ({"path": "s3://bucket/run"}, ValueError),
         ({"path": 3}, TypeError),
         ({"wait": 1.0}, ValueError),
     ],

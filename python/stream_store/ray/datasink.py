@@ -100,6 +100,8 @@ def write(
     if not isinstance(dataset, ray.data.Dataset):
         raise TypeError(f"{_WRITE}: dataset must be a ray.data.Dataset, not {dataset!r}")
     (directory,) = absolute_paths(path, _WRITE)
+    if Path(directory).exists() and not Path(directory).is_dir():
+        raise NotADirectoryError(f"{directory}: {_WRITE}: expected a directory or nothing")
     chosen = _arguments.names("columns", columns)
     if chosen is not None and step_column is not None and step_column not in chosen:
         chosen = [step_column, *chosen]

@@ -31,6 +31,7 @@ class Node:
     actor: Any = None  # None while the node is lost
     facts: NodeFacts | None = None  # None until the actor has answered
     asked: Any = None  # the reference of facts that were asked for
+    lost: bool = False  # it has died, and has not answered since
     numbers: list[int] = field(default_factory=list)  # of its stores, in batches
 
     @property
@@ -150,6 +151,7 @@ class NodePool:
             raise error_of(error, f"{OPERATION}: node {node.node}") from error
         except ray.exceptions.RayError as error:
             node.actor = node.facts = node.asked = None
+            node.lost = True
             if not self._options.skips:
                 raise _lost(node) from error
             return None
@@ -183,14 +185,21 @@ class NodePool:
             node.asked = None
             if facts is not None:
                 node.facts = facts
+                node.lost = False
                 self.number_stores(node, facts.paths[len(node.numbers) :])
                 self._require_equal_fields(node, facts)
 
     def _look(self) -> None:
-        """Start actors on nodes that are back or new, and take the facts of those that answer."""
+        """Start actors on nodes that are back or new, and take the facts of those that answer.
+
+        If no node may be left out, one that was lost is waited for: batches without its stores
+        would not be uniform.
+        """
         self._start_some()
-        answered = [one for one in self.nodes if one.asked is not None]
-        self._take_facts([one for one in answered if ray.wait([one.asked], timeout=0)[0]])
+        for one in [one for one in self.nodes if one.asked is not None]:
+            awaited = one.lost and not self._options.skips
+            if awaited or ray.wait([one.asked], timeout=0)[0]:
+                self._take_facts([one])
         for one in self.nodes:
             if one.actor is None and not self._options.skips:
                 raise _lost(one)

@@ -165,7 +165,7 @@ class Sampler(ClosedByWith):
             number, batch = divmod(self._batches, self._round_size())
             while self._rounds and self._rounds[0].number != number:
                 self._rounds.popleft()
-            while len(self._rounds) <= _ROUNDS_AHEAD:
+            while len(self._rounds) <= min(_ROUNDS_AHEAD, self._ahead):
                 self._rounds.append(self._ask(number + len(self._rounds), 0))
             result = self._batch(self._windows_of(self._rounds[0]), batch)
         except BaseException:
