@@ -61,7 +61,7 @@ def read_priorities(
     """Read such a file. `expected` has the ids that each store may have in it.
 
     With `of_group`, the file may have its stores in another order, other ones that are ignored, and
-    lack some, whose priorities are then empty.
+    lack some, whose priorities are then empty. It must have at least one of them.
 
     Raises:
         ValueError: it is not such a file, or it is of other stores.
@@ -111,6 +111,11 @@ def read_priorities(
     if not of_group:
         return found
     by_id = dict(zip(ids, found, strict=True))
+    if ids and not any(by_id.keys() & some for some in expected):
+        raise ValueError(
+            f"load_priorities: {path}: the priorities are of other stores: none of the "
+            f"{len(expected)} stores of the group is among the {len(ids)} of the file"
+        )
     return [
         next((by_id[one] for one in some - {_NO_ID} if one in by_id), (0, np.empty(0)))
         for some in expected

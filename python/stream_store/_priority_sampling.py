@@ -197,6 +197,11 @@ class PrioritySampling:
         return parts
 
     def _set_priorities(self, parts: list[tuple[int, npt.NDArray[np.float64]]]) -> None:
+        if self._group is not None:  # the numbers of stores that have left stay, without rows
+            there = [self._core.priority_rows(store)[1] > 0 for store in range(len(parts))]
+            parts = [
+                part if one else (0, part[1][:0]) for part, one in zip(parts, there, strict=True)
+            ]
         current = self._current("load_priorities") if parts else Priorities()
         for store, (first, priorities) in enumerate(parts):
             most = float(np.nanmax(priorities, initial=0.0))

@@ -285,6 +285,38 @@ def test_priorities_follow_the_stores(tmp_path: Path) -> None:
     assert (again.sample()["_index"] == sampler.sample()["_index"]).all()
 
 
+def test_priorities_are_resumed_after_a_store_has_left(tmp_path: Path) -> None:
+    group = new_group(tmp_path)
+    for who in range(3):
+        write(group, who, 30)
+    sampler = sampler_of(group, priorities=Priorities(alpha=1.0, eps=0.0))
+    everything = np.concatenate([(w << 48) + np.arange(30) for w in range(3)])
+    anchors = everything[everything % 2**48 % 10 <= 10 - LENGTH]
+    sampler.update(anchors, np.where(anchors >> 48 == 2, 3.0, 0.0))
+    sampler.save_priorities(tmp_path / "priorities.npz")
+    state = sampler.state_dict()
+    shutil.rmtree(tmp_path / "group" / "writer000")
+    resumed = sampler_of(StoreGroup(tmp_path / "group"), priorities=Priorities(alpha=1.0, eps=0.0))
+    resumed.load_state_dict(state)
+    resumed.load_priorities(tmp_path / "priorities.npz")
+    for _ in range(20):
+        batch = resumed.sample()
+        check(batch)
+        assert (batch["who"] == 2).all()
+
+
+def test_priorities_of_another_group_are_refused(tmp_path: Path) -> None:
+    samplers = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        group = new_group(tmp_path / name)
+        write(group, 0, 30)
+        samplers.append(sampler_of(group, priorities=Priorities()))
+    samplers[0].save_priorities(tmp_path / "priorities.npz")
+    with pytest.raises(ValueError, match=r"priorities\.npz: the priorities are of other stores"):
+        samplers[1].load_priorities(tmp_path / "priorities.npz")
+
+
 def test_writers_have_stores_of_their_own_and_the_fields_of_the_group(tmp_path: Path) -> None:
     group = new_group(tmp_path)
     with group.writer() as one, group.writer() as two:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from model_process import PATIENCE, take_interrupts
-from remote_helpers import FIELDS, append, assert_same, new_bucket
+from remote_helpers import FIELDS, append, assert_same, new_bucket, wait_until
 from stream_store import StreamStore
 
 pytest.importorskip("typer")
@@ -118,3 +118,28 @@ def test_both_follow_until_ctrl_c(s3_endpoint: str, source: Path, tmp_path: Path
     assert [process.returncode for process in processes] == [130, 130], answers
     assert answers[0][1] == answers[1][1] == ""
     assert_same(source, replica)
+
+
+def test_the_first_round_is_tried_again_too(source: Path, tmp_path: Path) -> None:
+    remote, url = tmp_path / "remote", f"file://{tmp_path}/remote"
+    remote.mkdir()
+    (remote / "packs").touch()  # where a directory should be
+    assert "packs" in cli("ship", source, url, code=3)
+    process = subprocess.Popen(
+        command("ship", source, url, "--every", "20ms"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=take_interrupts,  # noqa: PLW1509 (it only sets signals)
+    )
+    assert process.stderr is not None
+    try:
+        assert "trying again" in process.stderr.readline()
+        (remote / "packs").unlink()
+        wait_until(lambda: list(remote.glob("manifests/*.json")))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    cli("mirror", url, tmp_path / "replica")
+    assert_same(source, tmp_path / "replica")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import stream_store
+from stream_store._types import Progress
 
 from .exit_codes import ArgumentError
 from .output import bar, print_json, say, show_findings
@@ -37,8 +39,7 @@ def ship(store: Path, url: str, every: str | None, as_json: bool) -> None:
     pause = None if every is None else seconds_of("every", every)
     shipper = stream_store.Shipper(store, url, every=pause or 1.0)
     try:
-        with bar("ship", hidden=as_json) as progress:
-            report = shipper.ship_now(progress)
+        report = _first_round("ship", shipper.ship_now, as_json, goes_on=pause is not None)
         _tell(url, report, as_json)
         if pause is not None:
             _log_to_stderr()
@@ -51,8 +52,7 @@ def mirror(url: str, store: Path, follow: bool, every: str, as_json: bool) -> No
     """Mirror once, or until Ctrl-C."""
     mirror = stream_store.Mirror(url, store, every=seconds_of("every", every))
     try:
-        with bar("mirror", hidden=as_json) as progress:
-            report = mirror.pull(progress)
+        report = _first_round("mirror", mirror.pull, as_json, goes_on=follow)
         _tell(store, report, as_json)
         if follow:
             _log_to_stderr()
@@ -61,7 +61,25 @@ def mirror(url: str, store: Path, follow: bool, every: str, as_json: bool) -> No
         mirror.close()
 
 
+def _first_round(
+    what: str, work: Callable[[Progress | None], Any], as_json: bool, *, goes_on: bool
+) -> Any:
+    """The report of the first round; None after an error that later rounds may not have."""
+    from stream_store._remote.loop import passes
+
+    try:
+        with bar(what, hidden=as_json) as progress:
+            return work(progress)
+    except stream_store.Error as error:
+        if not goes_on or not passes(error):
+            raise
+        print(f"stream-store: {error}; trying again", file=sys.stderr, flush=True)
+        return None
+
+
 def _tell(where: object, report: Any, as_json: bool) -> None:
+    if report is None:
+        return
     if as_json:
         print_json(report)
     elif report.manifest < 0:
