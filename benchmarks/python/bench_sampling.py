@@ -176,21 +176,43 @@ def bench_memory(steps: int = 2_000_000) -> None:
 
 
 def measure_loader(directory: Path) -> None:
-    """In a process with PyTorch: read_rows, batches of a loader, the first of a spawned worker."""
+    """In a process with PyTorch: read_rows, batches of loaders, the first of a spawned worker.
+
+    The other loader reads the same windows with read_rows and turns its arrays into tensors, which
+    is the least that any dataset has to do.
+    """
     from torch.utils.data import DataLoader  # noqa: PLC0415
 
     from stream_store.torch import WindowDataset  # noqa: PLC0415
+    from stream_store.torch.batches import to_tensors  # noqa: PLC0415
 
     peer = open_peer("stream_store", directory, 0)
     peer.close()
     steps = peer.reopen()
     plain = answer_filled("row_windows", "stream_store", peer, steps)
-    loader = answer_filled("loader", "stream_store", peer, steps)
     dataset = WindowDataset(peer.store, LENGTH, unit="row")
+
+    class Rows(list[int]):
+        def __getitems__(self, rows: list[int]) -> Any:
+            return to_tensors(peer.store.read_rows(np.asarray(rows), LENGTH))
+
+    places = np.random.default_rng(0).integers(0, len(dataset), (100, BATCH)).tolist()
+    loaders = [
+        DataLoader(dataset, batch_sampler=places),
+        DataLoader(Rows([0]), batch_sampler=places, collate_fn=lambda batch: batch),
+    ]
+    figures = [float("inf")] * 2
+    for _ in range(RUNS):
+        for which, loader in enumerate(loaders):
+            start = time.perf_counter()
+            for _ in loader:
+                pass
+            took = (time.perf_counter() - start) * 1e6 / len(places)
+            figures[which] = min(figures[which], took)
     spawned = DataLoader(dataset, BATCH, num_workers=1, multiprocessing_context="spawn")
     start = time.perf_counter()
     next(iter(spawned))
-    print(json.dumps([plain, loader, time.perf_counter() - start]))
+    print(json.dumps([plain, *figures, time.perf_counter() - start]))
 
 
 def bench_torch(directory: Path) -> None:
@@ -199,8 +221,10 @@ def bench_torch(directory: Path) -> None:
         return
     command = [sys.executable, __file__, "--loader-of", str(directory)]
     done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE)
-    plain, loader, first = json.loads(done.stdout)
-    report("DataLoader, 0 workers, batch of 256", loader, 1.5 * plain, plain, "read_rows")
+    plain, loader, least_work, first = json.loads(done.stdout)
+    task = "DataLoader, 0 workers, batch of 256"
+    report(task, loader, 1.5 * plain, plain, "read_rows")
+    report(task, loader, None, least_work, "read_rows and tensors in a DataLoader")
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import torch.utils.data"], check=True)
     importing = time.perf_counter() - start
