@@ -1,6 +1,6 @@
 // Runs the guarded hot paths for speed_guard.py and prints JSON.
 //
-//   speed_guard counts   runs each operation once to warm up and once in CountedRun(), for which
+//   speed_guard counts   runs each operation to warm up and then once in CountedRun(), for which
 //                        callgrind counts instructions and writes a file; prints their names
 //   speed_guard ratio    times windows and memcpy of the same bytes alternately; prints the least
 //                        of each, in nanoseconds
@@ -49,7 +49,9 @@ void PrintCounted() {
   std::printf(" \"operations\": [");
   const char* separator = "";
   for (const Operation& operation : Operations()) {
-    operation.run();
+    for (int i = 0; i < operation.warm_ups; ++i) {
+      operation.run();
+    }
     CountedRun(operation);
     std::printf("%s\n  {\"name\": \"%s\", \"unit\": \"%s\", \"units\": %llu}", separator,
                 operation.name.c_str(), operation.unit.c_str(),

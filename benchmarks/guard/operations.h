@@ -17,6 +17,7 @@ struct Operation {
   std::string unit;           ///< unit of the stored figure: "step", "window of 128"
   std::uint64_t units = 1;    ///< units per run()
   std::function<void()> run;  ///< may be called repeatedly; every run does the same
+  int warm_ups = 1;           ///< runs before the one that is counted
 };
 
 /// All operations whose instructions are counted.
