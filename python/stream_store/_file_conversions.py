@@ -221,6 +221,7 @@ class FileConversions(StoreLife):
         *,
         dataset_id: str | None = None,
         episode: str = "episode",
+        lane_by: str | Sequence[str] | None = None,
         obs: str = "obs",
         action: str = "action",
         reward: str = "reward",
@@ -244,6 +245,8 @@ class FileConversions(StoreLife):
             dst: a new path; after an error there is nothing.
             dataset_id: ``(namespace/)name-v0``; by default the name of `dst`.
             episode: the int field that numbers episodes.
+            lane_by: the int fields with the number of the environment, if rows of several are
+                interleaved; by default "env", if there is one, as `RecordVectorToStore` writes it.
             obs: the field of observations; a struct is a space of a dict.
             action: the field of actions.
             reward: the field of rewards.
@@ -264,7 +267,8 @@ class FileConversions(StoreLife):
         Raises:
             FileExistsError: there is something at `dst`.
             ValueError: a field is missing or cannot be written; a row lacks a value; or an episode
-                has no final observation. The message names the row.
+                has no final observation; or episodes are interleaved, and there are no lanes. The
+                message names the row.
             ImportError: a package is missing: ``pip install 'stream-store[minari]'``.
 
         Examples:
@@ -284,6 +288,7 @@ class FileConversions(StoreLife):
             dst,
             dataset_id=dataset_id,
             episode=episode,
+            lane_by=lane_by,
             obs=obs,
             action=action,
             reward=reward,

@@ -102,6 +102,7 @@ class StoreConversions(FileConversions):
         *,
         fps: int,
         by: str | Sequence[str] | None = None,
+        lane_by: str | Sequence[str] | None = None,
         time_field: str | None = None,
         time_unit: float = 1e-9,
         tolerance: float = 1e-4,
@@ -131,6 +132,9 @@ class StoreConversions(FileConversions):
             fps: frames per second, an int, as the layout needs.
             by: the fields that cut episodes, as for `segments`; by default "episode_index", if the
                 store has it. ``by=()`` makes all rows one episode.
+            lane_by: the int fields with the number of the environment or robot, if rows of several
+                are interleaved; by default "env", if the store has such an int field, as
+                `RecordVectorToStore` writes it.
             time_field: a field with the times of rows, or "_step" for the step. The times of each
                 episode must then be regular. Without it, rows are taken as regular.
             time_unit: seconds per unit of an int field or of the step; a float field is in seconds.
@@ -183,6 +187,7 @@ class StoreConversions(FileConversions):
             dst,
             fps=fps,
             by=by,
+            lane_by=lane_by,
             time_field=time_field,
             time_unit=time_unit,
             tolerance=tolerance,

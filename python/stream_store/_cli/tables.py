@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from stream_store._cut_fields import EPISODE_FIELDS, cut_fields_text, default_cut_fields
+from stream_store._cut_fields import (
+    EPISODE_FIELDS,
+    cut_fields_text,
+    default_cut_fields,
+    repeated_value,
+)
 from stream_store._repr import short_value
 from stream_store._statistics import FieldStats
 from stream_store.store import StreamStore
 
 from .exit_codes import ArgumentError
-from .output import bar, print_json, say, show_table
+from .output import bar, print_json, say, show_table, warn
 from .rows import check_fields
 
 _SHOWN_ITEMS = 8  # of a field with a shape, a line each
@@ -78,6 +83,13 @@ def show_episodes(
             f"{cut_fields_text(store)}"
         )
     table = store.episodes(cuts, sums=sums or None)
+    if repeated := repeated_value(store, list(cuts), table["first_row"].tolist()):
+        value, first, again = repeated
+        warn(
+            f"the rows of several episodes are interleaved, so these segments are only parts of "
+            f"them: {cuts[0]!r} is {value} in row {first}, and again in row {again} after rows of "
+            "others. Samplers and exports separate environments with lane_by="
+        )
     columns = list(table.dtype.names or ())
     if order is not None:
         if order not in columns:

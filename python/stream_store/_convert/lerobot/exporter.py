@@ -36,6 +36,7 @@ def to_lerobot(
     *,
     fps: int,
     by: str | Sequence[str] | None = None,
+    lane_by: str | Sequence[str] | None = None,
     time_field: str | None = None,
     time_unit: float = 1e-9,
     tolerance: float = 1e-4,
@@ -78,7 +79,7 @@ def to_lerobot(
         require("PIL.Image", f"{_OPERATION}: images", extra="lerobot")
     if video:
         require("av", f"{_OPERATION}: video=True", extra="video")
-    episodes = episodes_of(view, _cuts(view, by))
+    episodes = episodes_of(view, _cuts(view, by), lane_by, _OPERATION)
     reader = FrameReader(view, plan, fps, clock, tolerance, resample is not None, missing)
     facts = pa.schema(Rows(view, declared_fields(view), columns=plan.facts)) if plan.facts else []
     fact_types = {field.name: field.type for field in facts}
@@ -135,7 +136,7 @@ def _write(
         for frames in reader.frames(episode):
             residency.touched(writer.add(frames))
             if progress is not None:
-                progress(episode.start - reader.view.first_row + frames.rows_done, total)
+                progress(rows + frames.rows_done, total)
         if not writer.end(reader.facts(episode)):
             left.append(episode.number)
         rows += episode.rows

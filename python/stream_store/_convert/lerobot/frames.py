@@ -57,19 +57,20 @@ class FrameReader:
     tolerance: float
     resample: bool
     missing: str
-    last_task: list[str] = field(default_factory=list)  # of the previous episode, if any
+    last_tasks: dict[int, str] = field(default_factory=dict)  # of the previous episode of a lane
 
     def frames(self, episode: Episode) -> Iterator[Frames]:
         """The frames of an episode; none if all its rows are dropped. Episodes come in order."""
-        if episode.number == 0 or not self.last_task:
-            self.last_task[:] = [self.plan.task_text]
+        if episode.number == 0:
+            self.last_tasks.clear()
         return self._resampled(episode) if self.resample else self._plain(episode)
 
     def count(self, episode: Episode) -> int:
         """About how many frames an episode has: exact unless rows are dropped or resampled."""
         if not self.resample or self.clock is None:
             return episode.rows
-        first, last = (self.clock.read(self.view, np.array([row])) for row in _ends(episode))
+        ends = (episode.first, episode.last)
+        first, last = (self.clock.read(self.view, np.array([row])) for row in ends)
         return max(1, int(self.clock.seconds(last, first[0])[0] * self.fps) + 1)
 
     def facts(self, episode: Episode) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class FrameReader:
         found: dict[str, Any] = dict.fromkeys(self.plan.facts)
         if not found:
             return found
-        for _, read in row_blocks(self.view, episode.start, episode.stop, self.plan.facts):
+        for _, read in row_blocks(self.view, episode, self.plan.facts):
             for name in self.plan.facts:
                 present = np.flatnonzero(read["_mask"][name])
                 if found[name] is None and len(present):
@@ -89,33 +90,36 @@ class FrameReader:
                 break
         return found
 
-    def _blocks(self, episode: Episode) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _blocks(self, episode: Episode) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
         leaves = list(dict.fromkeys(self.plan.leaves))
-        return row_blocks(self.view, episode.start, episode.stop, leaves)
+        return row_blocks(self.view, episode, leaves)
+
+    def _last_task(self, episode: Episode) -> str:
+        """The task at the end of the previous episode of the lane."""
+        return self.last_tasks.get(episode.lane, self.plan.task_text)
 
     # --- rows as they are ---
 
     def _plain(self, episode: Episode) -> Iterator[Frames]:
-        number, task, origin = 0, self.last_task[0], None
-        for start, read in self._blocks(episode):
-            rows = len(read["_step"])
-            keep = self._kept(read, start)
+        number, done, task, origin = 0, 0, self._last_task(episode), None
+        for rows, read in self._blocks(episode):
+            keep = self._kept(read, rows)
             numbers = np.flatnonzero(keep)
             if self.clock is not None and len(numbers):
-                times = self.clock.read(self.view, slice(start, start + rows))[keep]
+                times = self.clock.read(self.view, rows)[keep]
                 origin = times[0] if origin is None else origin
                 seconds = self.clock.seconds(times, origin)
-                require_regular(seconds, number, start + numbers, self.fps, self.tolerance)
+                require_regular(seconds, number, rows[numbers], self.fps, self.tolerance)
             tasks, task = self._tasks(read, task)
-            self.last_task[0] = task
+            self.last_tasks[episode.lane] = task
             values = {
-                one.name: self._values(one, read, numbers, start) for one in self.plan.features
+                one.name: self._values(one, read, numbers, rows) for one in self.plan.features
             }
             number += len(numbers)
-            done = start + rows - episode.start
+            done += len(rows)
             yield Frames(len(numbers), values, [tasks[i] for i in numbers], done)
 
-    def _kept(self, read: dict[str, Any], start: int) -> NDArray[np.bool_]:
+    def _kept(self, read: dict[str, Any], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """The rows that have all features, or may lack some."""
         keep = np.ones(len(read["_step"]), np.bool_)
         for one in self.plan.features:
@@ -123,9 +127,9 @@ class FrameReader:
             if mask.all():
                 continue
             if self.missing == "error" or (self.missing == "zero" and one.kind == "encoded"):
-                rows = ", ".join(str(start + i) for i in np.flatnonzero(~mask)[:3])
+                shown = ", ".join(map(str, rows[~mask][:3].tolist()))
                 raise ValueError(
-                    f"{_OPERATION}: field {one.name!r} is missing in row {rows}, and perhaps in "
+                    f"{_OPERATION}: field {one.name!r} is missing in row {shown}, and perhaps in "
                     "others; every frame needs all features. missing='drop' leaves such rows out, "
                     "missing='zero' writes 0 or '' (not for image files), and resample='latest' "
                     "takes the latest value"
@@ -147,21 +151,29 @@ class FrameReader:
         return tasks, task
 
     def _values(
-        self, feature: Feature, read: dict[str, Any], rows: NDArray[np.int64], start: int
+        self,
+        feature: Feature,
+        read: dict[str, Any],
+        rows: NDArray[np.int64],
+        numbers: NDArray[np.int64],
     ) -> Any:
-        """Values of some rows of a block."""
+        """Values of some rows of a block; `numbers` are those of all its rows in the store."""
         column = read[feature.leaf]
         if feature.kind == "string":
             return [column[i] for i in rows]
         if feature.kind == "encoded":
             paths, mask = read[feature.leaves[1]], read["_mask"][feature.leaves[1]]
             return [{"bytes": column[i], "path": paths[i] if mask[i] else None} for i in rows]
-        self._require_length(feature, read, rows, start)
+        self._require_length(feature, read, rows, numbers)
         values = column if len(rows) == len(column) else column[rows]
         return values.reshape(len(values), *(feature.shape or ()))
 
     def _require_length(
-        self, feature: Feature, read: dict[str, Any], rows: NDArray[np.int64], start: int
+        self,
+        feature: Feature,
+        read: dict[str, Any],
+        rows: NDArray[np.int64],
+        numbers: NDArray[np.int64],
     ) -> None:
         """Refuse lists that are not all as long as the first one."""
         lengths = read["_length"].get(feature.leaf)
@@ -175,13 +187,13 @@ class FrameReader:
             feature.shape = (size, *read[feature.leaf].shape[2:])
             if size == 0:
                 raise ValueError(
-                    f"{_OPERATION}: field {feature.name!r}, row {start + int(rows[0])}: an empty "
+                    f"{_OPERATION}: field {feature.name!r}, row {numbers[rows[0]]}: an empty "
                     "list cannot be a feature"
                 )
         wrong = rows[lengths[rows] != feature.shape[0]]
         if len(wrong):
             raise ValueError(
-                f"{_OPERATION}: field {feature.name!r}, row {start + int(wrong[0])}: expected "
+                f"{_OPERATION}: field {feature.name!r}, row {numbers[wrong[0]]}: expected "
                 f"{feature.shape[0]} items, as in the first row, but found {lengths[wrong[0]]}; a "
                 "feature of a LeRobotDataset has one shape. Choose other fields with fields="
             )
@@ -195,22 +207,21 @@ class FrameReader:
         """The latest value of each feature at times that begin when all of them have one."""
         clock = self.clock
         assert clock is not None
-        state = _Latest(self.last_task[0])
+        state = _Latest(self._last_task(episode))
         origin, last, end, done = None, -np.inf, 0.0, 0
         begin: float | None = None
         number = 0
-        for start, read in self._blocks(episode):
-            rows = len(read["_step"])
-            raw = clock.read(self.view, slice(start, start + rows))
+        for rows, read in self._blocks(episode):
+            raw = clock.read(self.view, rows)
             origin = raw[0] if origin is None else origin
             times = clock.seconds(raw, origin)
             if (np.diff(times, prepend=last) < 0).any():
-                wrong = start + int(np.argmax(np.diff(times, prepend=last) < 0))
+                wrong = rows[np.argmax(np.diff(times, prepend=last) < 0)]
                 raise ValueError(
                     f"{_OPERATION}: time_field: row {wrong} is earlier than the row before it"
                 )
             last = end = float(times[-1])
-            done = start + rows - episode.start
+            done += len(rows)
             tasks, task = self._tasks(read, state.task)
             latest = {one.name: self._latest_rows(one, read) for one in self.plan.features}
             if begin is None:
@@ -219,15 +230,15 @@ class FrameReader:
                 for instants in _instants(begin, number, self.fps, before=last):
                     at = np.searchsorted(times, instants, "right") - 1
                     values = {
-                        one.name: state.pick(one, self, read, latest[one.name], at, start)
+                        one.name: state.pick(one, self, read, latest[one.name], at, rows)
                         for one in self.plan.features
                     }
                     number += len(instants)
                     texts = [tasks[i] if i >= 0 else state.task for i in at]
                     yield Frames(len(instants), values, texts, done)
             for one in self.plan.features:
-                state.keep(one, self, read, latest[one.name], start)
-            state.task = self.last_task[0] = task
+                state.keep(one, self, read, latest[one.name], rows)
+            state.task = self.last_tasks[episode.lane] = task
         if begin is None:
             return
         for instants in _instants(begin, number, self.fps, until=end):
@@ -251,11 +262,6 @@ class FrameReader:
         return float(times[int(np.argmax(ready))]) if ready.any() else None
 
 
-def _ends(episode: Episode) -> tuple[int, int]:
-    """The first and the last row."""
-    return episode.start, episode.stop - 1
-
-
 class _Latest:
     """The latest value of each feature before the block that is read."""
 
@@ -270,13 +276,13 @@ class _Latest:
         read: dict[str, Any],
         latest: NDArray[np.int64],
         at: NDArray[np.int64],
-        start: int,
+        numbers: NDArray[np.int64],
     ) -> Any:
         """Values at rows `at` of a block; -1 is before the block."""
         rows = np.where(at >= 0, latest[at], -1)
         if not (rows >= 0).any():
             return self.repeat(feature, len(rows))
-        values = reader._values(feature, read, np.maximum(rows, rows[rows >= 0][0]), start)
+        values = reader._values(feature, read, np.maximum(rows, rows[rows >= 0][0]), numbers)
         before = np.flatnonzero(rows < 0)
         if len(before) and not isinstance(values, np.ndarray):
             for i in before:
@@ -292,10 +298,10 @@ class _Latest:
         reader: FrameReader,
         read: dict[str, Any],
         latest: NDArray[np.int64],
-        start: int,
+        numbers: NDArray[np.int64],
     ) -> None:
         if latest[-1] >= 0:
-            self.values[feature.name] = reader._values(feature, read, latest[-1:], start)[0]
+            self.values[feature.name] = reader._values(feature, read, latest[-1:], numbers)[0]
 
     def repeat(self, feature: Feature, count: int) -> Any:
         value = self.values[feature.name]

@@ -27,7 +27,7 @@ class Clock:
     field: str
     unit: float
 
-    def read(self, view: StoreLife, rows: NDArray[np.int64] | slice) -> NDArray[Any]:
+    def read(self, view: StoreLife, rows: NDArray[np.int64]) -> NDArray[Any]:
         """The raw times of rows: int64, or float64.
 
         Raises:
@@ -38,10 +38,9 @@ class Clock:
         read = view.read_rows(rows, fields=[self.field])
         missing = ~read["_mask"][self.field]
         values = read[self.field]
-        first = int(rows.start if isinstance(rows, slice) else rows[0]) if missing.any() else 0
         if missing.any():
             raise ValueError(
-                f"{_OPERATION}: time_field={self.field!r}: row {first + int(np.argmax(missing))} "
+                f"{_OPERATION}: time_field={self.field!r}: row {rows[np.argmax(missing)]} "
                 "has no time"
             )
         if values.dtype.kind == "f":

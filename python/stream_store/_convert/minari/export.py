@@ -33,6 +33,7 @@ from .spaces import Space, box, parse_space, space_json
 
 _VERSION = "0.5.4"
 _ID = re.compile(r"(?:[-_\w][-_\w/]*[-_\w]+/)?[-_\w]+?-v\d+")  # (namespace/)name-v0
+_SHOWN = 20  # episodes without a step that a report names
 _FLAGS = ("terminations", "truncations")
 _SPACES = {"observations": "observation_space", "actions": "action_space"}
 
@@ -60,6 +61,7 @@ def to_minari(
     *,
     dataset_id: str | None = None,
     episode: str = "episode",
+    lane_by: str | Sequence[str] | None = None,
     obs: str = "obs",
     action: str = "action",
     reward: str = "reward",
@@ -91,7 +93,7 @@ def to_minari(
         "observation_space": observation_space or known.get("observation_space"),
         "action_space": action_space or known.get("action_space"),
     }
-    writer = _Writer(view, episode, names, spaces)
+    writer = _Writer(view, (episode, lane_by), names, spaces)
     facts = {**known, **(metadata or {})}
     if env_spec is not None:
         facts["env_spec"] = env_spec if isinstance(env_spec, str) else env_spec.to_json()
@@ -132,7 +134,7 @@ class _Writer:
     def __init__(
         self,
         view: StoreLife,
-        episode: str,
+        cuts: tuple[str, str | Sequence[str] | None],
         names: Mapping[str, str],
         spaces: Mapping[str, Any],
     ) -> None:
@@ -143,6 +145,7 @@ class _Writer:
         self.changes: dict[str, str] = {}
         self.rows = self.episodes = self._steps = 0
         known = declared_fields(view).outer_names
+        episode, lane_by = cuts
         for name in (episode, *(names[top] for top in ("observations", "actions", "rewards"))):
             if name not in known:
                 raise ValueError(
@@ -159,7 +162,7 @@ class _Writer:
         self.leaves = [leaf for top in NAMES for leaf in self._leaves(top)]
         self._fields = [leaf.spec.name for leaf in self.leaves]
         self._texts = {leaf.path: _Texts() for leaf in self.leaves if leaf.spec.is_bytes}
-        self._episodes = episodes_of(view, episode)
+        self._episodes = episodes_of(view, episode, lane_by, "to_minari")
         self._numbers: list[Episode] = []  # those that are written
         used = {episode, "seed", "options", METADATA, EPISODE_METADATA, *names.values()}
         for name in known:
@@ -200,14 +203,20 @@ class _Writer:
     def write(self, path: Path, progress: Progress | None) -> None:
         """Write all episodes that have a step."""
         total = sum(one.rows for one in self._episodes)
+        done, short = 0, list[int]()
         with self._h5py.File(path, "w", track_order=True) as file:
             for one in self._episodes:
                 if one.rows < 2:
-                    self.left_out[f"row {one.start}"] = "an episode without a step"
+                    short.append(one.first)
                 else:
                     self._write_episode(file, one)
+                done += one.rows
                 if progress is not None:
-                    progress(one.stop - self._view.first_row, total)
+                    progress(done, total)
+        for row in short[:_SHOWN]:
+            self.left_out[f"row {row}"] = "an episode without a step"
+        if len(short) > _SHOWN:
+            self.left_out[f"{len(short) - _SHOWN:,} more rows"] = "episodes without a step"
 
     def _write_episode(self, file: Any, episode: Episode) -> None:
         number = len(self._numbers)
@@ -215,7 +224,7 @@ class _Writer:
         steps = episode.rows - 1
         group.attrs["id"] = number
         group.attrs["total_steps"] = steps
-        for name, value in self._attributes(episode.start).items():
+        for name, value in self._attributes(episode.first).items():
             group.attrs[name] = value
         lengths = self._lengths(episode)
         datasets = {
@@ -245,21 +254,22 @@ class _Writer:
         self, episode: Episode, lengths: Mapping[str, int]
     ) -> Iterator[tuple[_Leaf, int, Any]]:
         """The values of each field with their place in its dataset, checked to be there."""
-        for start, batch in row_blocks(self._view, episode.start, episode.stop, self._fields):
+        begin = 0
+        for rows, batch in row_blocks(self._view, episode, self._fields):
             for leaf in self.leaves:
                 values = batch[batch_key(leaf.spec.name)]
                 mask = batch["_mask"][batch_key(leaf.spec.name)]
-                begin = start - episode.start
                 count = max(0, min(len(values), lengths[leaf.path] - begin))
                 if leaf.top not in _FLAGS and not mask[:count].all():
-                    row = start + int(np.argmin(mask[:count]))
+                    row = rows[np.argmin(mask[:count])]
                     raise ValueError(
                         f"{self._view._where()}: to_minari: row {row} has no "
                         f"{leaf.spec.name!r}; each row of an episode but the last needs one"
                     )
-                self._check_end(leaf, values[count:], mask[count:], start + count)
+                self._check_end(leaf, values[count:], mask[count:], episode.last)
                 if count:
                     yield leaf, begin, values[:count]
+            begin += len(rows)
 
     def _check_end(self, leaf: _Leaf, values: Any, mask: NDArray[np.bool_], row: int) -> None:
         """Refuse a value in the last row of an episode, for which Minari has no place."""
@@ -271,7 +281,7 @@ class _Writer:
 
     def _lengths(self, episode: Episode) -> dict[str, int]:
         """How many values each field has; those of infos may lack the one of the last row."""
-        last = self._view.read_rows([episode.stop - 1], fields=self._fields)["_mask"]
+        last = self._view.read_rows([episode.last], fields=self._fields)["_mask"]
         return {
             leaf.path: episode.rows
             if leaf.top == "observations"
@@ -353,7 +363,7 @@ class _Writer:
                     if not _same(values, found):
                         raise CheckError(
                             f"{path}: check: episode_{number}/{leaf.path} differs from field "
-                            f"{leaf.spec.name!r} in rows from {episode.start + begin} on"
+                            f"{leaf.spec.name!r} in rows from {episode.row_numbers[begin]} on"
                         )
                     compared += len(values)
         return compared
