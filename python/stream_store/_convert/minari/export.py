@@ -255,10 +255,13 @@ class _Writer:
     ) -> Iterator[tuple[_Leaf, int, Any]]:
         """The values of each field with their place in its dataset, checked to be there."""
         begin = 0
+        cut = self._is_cut(episode)
         for rows, batch in row_blocks(self._view, episode, self._fields):
             for leaf in self.leaves:
                 values = batch[batch_key(leaf.spec.name)]
                 mask = batch["_mask"][batch_key(leaf.spec.name)]
+                if cut and leaf.top == "truncations":
+                    values = _moved(values, begin, episode.rows)
                 count = max(0, min(len(values), lengths[leaf.path] - begin))
                 if leaf.top not in _FLAGS and not mask[:count].all():
                     row = rows[np.argmin(mask[:count])]
@@ -278,6 +281,19 @@ class _Writer:
                 f"{self._view._where()}: to_minari: row {row} is the last one of its episode and "
                 f"has {leaf.spec.name!r}; expected a last row with only the final observation"
             )
+
+    def _is_cut(self, episode: Episode) -> bool:
+        """Whether the final row is truncated, as `RecordToStore` marks an episode that was cut."""
+        names = [leaf.spec.name for leaf in self.leaves if leaf.top == "truncations"]
+        if not names:
+            return False
+        last = self._view.read_rows([episode.last], fields=names)
+        cut = any(bool(np.any(last[batch_key(name)])) for name in names)
+        if cut:
+            self.changes["truncations"] = (
+                "of an episode that was cut, the mark on its final row is on its last step"
+            )
+        return cut
 
     def _lengths(self, episode: Episode) -> dict[str, int]:
         """How many values each field has; those of infos may lack the one of the last row."""
@@ -390,6 +406,18 @@ class _Texts:
             "min_length": self._shortest or 0,
             "charset": "".join(sorted(self._characters)) or " ",
         }
+
+
+def _moved(truncated: Any, begin: int, count: int) -> Any:
+    """Truncations from place `begin` on with the mark of the final row on the one before it.
+
+    Minari has no place on the final row, and its own recorder marks the last step of a cut episode.
+    """
+    moved = truncated.copy()
+    for place, value in ((count - 1, False), (count - 2, True)):
+        if 0 <= place - begin < len(moved):
+            moved[place - begin] = value
+    return moved
 
 
 def _same(values: Any, found: Any) -> bool:
