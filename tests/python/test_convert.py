@@ -221,9 +221,10 @@ def test_targets_appear_at_the_end_and_are_not_replaced(tmp_path: Path) -> None:
 def test_episodes_are_segments(tmp_path: Path) -> None:
     with StreamStore(tmp_path / "run", fields={"done": "bool"}) as store:
         store.extend({"done": [False, True, False, False, True, False]})
-        found = [(one.start, one.stop) for one in episodes_of(store.snapshot(), "done")]
+        episodes = episodes_of(store.snapshot(), "done", None, "export")
+        found = [(one.first, one.last + 1) for one in episodes]
         assert found == [tuple(pair) for pair in store.segments("done").tolist()]
-        assert [one.rows for one in episodes_of(store.snapshot(), ())] == [6]
+        assert [one.rows for one in episodes_of(store.snapshot(), (), None, "export")] == [6]
 
 
 # --- formats ---
