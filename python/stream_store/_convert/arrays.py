@@ -7,12 +7,13 @@ episode has once, such as attributes, are *facts*: they go to its first row.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_store._exchange.optional import require
 
@@ -59,6 +60,7 @@ class EpisodeArrays:
         lengths: path -> how many rows the array has of the episode, if fewer than `rows`; the
             field is missing in the others, at the end.
         facts: path -> value.
+        ends_false: paths of bool arrays that are false instead of missing there.
     """
 
     number: int
@@ -66,6 +68,7 @@ class EpisodeArrays:
     arrays: Mapping[str, tuple[StoredArray, int]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=dict)
+    ends_false: Collection[str] = ()
 
 
 def with_facts(episodes: Iterable[EpisodeArrays], facts: Mapping[str, Any]) -> list[EpisodeArrays]:
@@ -138,7 +141,11 @@ class ArraySource(Source):
         self.fields = fields
 
     def _array_features(self) -> dict[str, Any]:
-        """The feature of each path, checked to be the same in all episodes."""
+        """The feature of each path, checked to be the same in all episodes.
+
+        Those that the last row of an episode lacks come first: a row with the last field is
+        complete, so that samplers of a store that is still open draw it.
+        """
         features: dict[str, Any] = {}
         first: dict[str, str] = {}
         for episode in self._list:
@@ -150,7 +157,14 @@ class ArraySource(Source):
                         f"{array.where}: expected {known} as in {first[path]}, "
                         f"found {array.feature}"
                     )
-        return features
+        short = {
+            path
+            for path in features
+            for one in self._list
+            if path not in one.arrays
+            or (one.lengths.get(path, one.rows) < one.rows and path not in one.ends_false)
+        }
+        return {path: features[path] for path in sorted(features, key=lambda one: one not in short)}
 
     def _fact_features(self) -> dict[str, Any]:
         values: dict[str, list[Any]] = {}
@@ -178,9 +192,14 @@ class ArraySource(Source):
                         buffer = used.get(id(array)) or buffers.get(id(array)) or _Buffer(array)
                         used[id(array)] = buffer
                         held = min(stop, episode.lengths.get(path, episode.rows)) - start
+                        column = None
                         if held > 0:
                             column = buffer.take(begin + start, begin + start + held)
+                        if path in episode.ends_false:
+                            column = _with_false(column, stop - start)
+                        elif column is not None:
                             column = _padded(column, stop - start)
+                        if column is not None:
                             insert(columns, self._targets[path], column)
                 yield Block(columns, None, number, stop == episode.rows)
             buffers = used
@@ -242,6 +261,14 @@ def _padded(column: Any, rows: int) -> Any:
     mask[len(column) :] = True
     filler = np.zeros((lacking, *column.shape[1:]), column.dtype)
     return np.ma.masked_array(np.concatenate([column, filler]), mask)
+
+
+def _with_false(column: Any, rows: int) -> NDArray[np.bool_]:
+    """A column of bools, or None, with false in the rows after its end."""
+    padded = np.zeros(rows, np.bool_)
+    if column is not None:
+        padded[: len(column)] = column
+    return padded
 
 
 def insert(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -75,12 +75,12 @@ class LeRobotSource(Source):
         return dict.fromkeys(chosen)
 
     def _choose_fields(self, map: Mapping[str, str] | None) -> None:
-        available = {name: name for name in self._features}
+        # First the facts, which only first rows have; The last row has the task.
+        facts = self._table.facts
+        available = {_FACT + name: name for name in facts}
+        available |= {name: name for name in self._features}
         if _TASK not in available:
             available[_TASK] = _TASK
-        facts = self._table.facts
-        for name in facts:
-            available[_FACT + name] = name
         left_out: dict[str, str] = {}
         if map is None:
             left_out["index"] = "it is the number of the row"
@@ -243,6 +243,10 @@ class LeRobotSource(Source):
             kind = self._kind(path)
             if kind == _TASK:
                 columns[name] = self._task_texts(batch, number, begins)
+                if ends and number == max(self._chosen):
+                    # A row that lacks the last field could be continued, so samplers would leave
+                    # it out.
+                    columns[name][-1] = self._tasks[self._last_task]
             elif kind == "fact":
                 facts: list[Any] = [None] * batch.num_rows
                 if begins:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ class MinariSource(ArraySource):
                 )
             facts = {METADATA: json.dumps(self._metadata, ensure_ascii=False)}
             episodes = with_facts(episodes, facts)
+            episodes = [
+                replace(one, arrays=_ordered(one.arrays), ends_false=_flags(one))
+                for one in episodes
+            ]
             names = {path: _renamed(path) for one in episodes for path in (*one.arrays, *one.facts)}
             super().__init__("minari", self._root, episodes, map, {}, names)
         except BaseException:
@@ -249,6 +254,20 @@ def _facts(attributes: Mapping[str, Any], *, flat: bool) -> dict[str, Any]:
     if options:
         facts["options"] = json.dumps(options, ensure_ascii=False)
     return facts
+
+
+def _ordered(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays in the order of the fields of `RecordToStore`, which ends with the flags."""
+    tops = ("observations", "infos", "actions", *_PER_STEP)
+    rank = {top: number for number, top in enumerate(tops)}
+    order = sorted(arrays, key=lambda path: rank.get(path.split("/")[0], -1))
+    return {path: arrays[path] for path in order}
+
+
+def _flags(episode: EpisodeArrays) -> list[str]:
+    """The flags, which are false on the final row, as `RecordToStore` writes them."""
+    flags = ("terminations", "truncations")
+    return [path for path in flags if episode.arrays[path][0].feature == "bool"]
 
 
 def _renamed(path: str) -> str:
