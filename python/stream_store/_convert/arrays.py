@@ -117,7 +117,8 @@ class ArraySource(Source):
         paths = [*facts, *features]
         if map is None:
             renamed = names or {}
-            self._targets = {path: tuple(renamed.get(path, path).split("/")) for path in paths}
+            targets = {path: tuple(renamed.get(path, path).split("/")) for path in paths}
+            self._targets = self._without_numbers(targets, facts)
             owners = {name for target in self._targets.values() for name in target[:1]}
         else:
             chosen = choose_fields(paths, map, path)
@@ -139,6 +140,22 @@ class ArraySource(Source):
             except ValueError as error:
                 raise ValueError(f"{path}: {path_in_file}: {error}") from None
         self.fields = fields
+
+    def _without_numbers(
+        self, targets: Mapping[str, tuple[str, ...]], facts: Collection[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """The targets except those that would replace the numbers of several episodes."""
+        kept = {}
+        for path, target in targets.items():
+            if target[0] != EPISODE or (len(self._list) == 1 and path not in facts):
+                kept[path] = target
+            else:
+                self.left_out[path] = (
+                    f"the field {EPISODE!r} has the number of the episode; map= can rename it"
+                )
+            if path in kept and target[0] == EPISODE:
+                self.changes[EPISODE] = f"the values of {path}, not the number of the episode"
+        return kept
 
     def _array_features(self) -> dict[str, Any]:
         """The feature of each path, checked to be the same in all episodes.

@@ -87,7 +87,7 @@ class Hdf5Source(ArraySource):
         except BaseException:
             self._files.close()
             raise
-        self.left_out = self._skipped
+        self.left_out |= self._skipped
 
     def close(self) -> None:
         """Release the file."""

@@ -1,0 +1,76 @@
+"""HDF5 and Zarr: what an import must say about its source, compared with h5py, zarr and NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_store import StreamStore
+
+h5py = pytest.importorskip("h5py")
+zarr = pytest.importorskip("zarr")
+
+
+def write(path: Path, arrays: dict[str, Any]) -> Path:
+    """Write arrays into an HDF5 file, or into a group of Zarr."""
+    if path.suffix == ".zarr":
+        root = zarr.open_group(path, mode="w")
+        for name, values in arrays.items():
+            root.create_array(name, data=np.asarray(values))
+    else:
+        with h5py.File(path, "w") as file:
+            for name, values in arrays.items():
+                file[name] = values
+    return path
+
+
+def read(path: Path, store: StreamStore, **options: Any) -> Any:
+    method = store.from_zarr if path.suffix == ".zarr" else store.from_hdf5
+    return method(path, check=True, **options)
+
+
+# --- the field `episode` ---
+
+NUMBERED = {
+    "a.h5": {f"data/demo_{i}/{name}": [i, 7] for i in range(3) for name in ("episode", "actions")},
+    "a.zarr": {
+        "data/episode": [0, 7] * 3,
+        "data/actions": [0, 7] * 3,
+        "meta/episode_ends": [2, 4, 6],
+    },
+    "once.h5": {
+        **{f"data/demo_{i}/episode": i for i in range(3)},
+        **{f"data/demo_{i}/actions": [i, 7] for i in range(3)},
+    },
+    "group.h5": {
+        f"data/demo_{i}/{name}": [i, 7] for i in range(3) for name in ("episode/x", "actions")
+    },
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_an_array_cannot_replace_the_numbers_of_episodes(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, NUMBERED[name])
+    store = StreamStore()
+    report = read(path, store)
+    assert store.segments("episode").tolist() == [[0, 2], [2, 4], [4, 6]]
+    left = "episode/x" if name == "group.h5" else "episode"
+    assert report.left_out == {
+        left: "the field 'episode' has the number of the episode; map= can rename it"
+    }
+    mapped = StreamStore()
+    read(path, mapped, map={"given": left, "action": "actions"})
+    assert mapped.segments("episode").tolist() == [[0, 2], [2, 4], [4, 6]]
+    assert mapped.row(0)["given"] == 0
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr"])
+def test_arrays_of_one_episode_keep_their_own_numbers(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, {"episode": [3, 3, 4], "x": [1, 2, 3]})
+    store = StreamStore()
+    report = read(path, store)
+    assert store.segments("episode").tolist() == [[0, 2], [2, 3]]
+    assert report.changes == {"episode": "the values of episode, not the number of the episode"}
