@@ -74,3 +74,37 @@ def test_arrays_of_one_episode_keep_their_own_numbers(tmp_path: Path, name: str)
     report = read(path, store)
     assert store.segments("episode").tolist() == [[0, 2], [2, 3]]
     assert report.changes == {"episode": "the values of episode, not the number of the episode"}
+
+
+def test_episodes_without_rows_are_reported(tmp_path: Path) -> None:
+    sizes = [0, 3, 0, 2]
+    demos = {f"data/demo_{i}/actions": np.ones((size, 2)) for i, size in enumerate(sizes)}
+    ends = {"data/actions": np.ones((5, 2)), "meta/episode_ends": np.cumsum(sizes)}
+    for path in (write(tmp_path / "a.h5", demos), write(tmp_path / "a.zarr", ends)):
+        report = read(path, StreamStore())
+        assert (report.rows, report.episodes) == (5, 2)
+        assert report.left_out == {"2 of 4 episodes": "without rows: 0, 2"}
+    many = {f"data/demo_{i}/actions": np.ones((i // 49, 2)) for i in range(50)}
+    report = read(write(tmp_path / "many.h5", many), StreamStore())
+    assert list(report.left_out) == ["49 of 50 episodes"]
+    assert report.left_out["49 of 50 episodes"].endswith("18, 19, …")
+
+
+# --- texts ---
+
+
+def test_fixed_length_bytes_are_utf8(tmp_path: Path) -> None:
+    texts = ["é", "日", "", "plain"]
+    data = np.array([text.encode() for text in texts], "S5")
+    path = write(tmp_path / "a.h5", {"text": data, "once": np.bytes_("é".encode())})
+    with h5py.File(path, "a") as file:
+        file["marked"] = data.astype(h5py.string_dtype("utf-8", 5))
+        file.create_dataset("ascii", data=[b"a", b"b", b"", b"c"], dtype=h5py.string_dtype("ascii"))
+    store = StreamStore()
+    read(path, store)
+    assert [row["text"] for row in store.rows()] == texts == [row["marked"] for row in store.rows()]
+    assert [row["ascii"] for row in store.rows()] == ["a", "b", "", "c"]
+    assert store.row(0)["once"] == "é"
+    bad = write(tmp_path / "bad.h5", {"text": np.array([b"a", b"\xff"])})
+    with pytest.raises(ValueError, match=r"bad\.h5: /text: expected UTF-8 in rows \[0, 2\)"):
+        read(bad, StreamStore())

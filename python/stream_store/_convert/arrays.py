@@ -27,6 +27,9 @@ _MAX_ROWS = 1 << 18  # of a block
 _VALUE_BYTES = 64  # assumed for texts and lists, whose size is not known
 
 
+_SHOWN = 20  # episodes without rows that a report names
+
+
 class StoredArray(ABC):
     """An array of a file, one item per row.
 
@@ -112,6 +115,7 @@ class ArraySource(Source):
         self.changes: dict[str, str] = {}
         if not self.rows:
             raise ValueError(f"{path}: from_{format}: expected rows, found none")
+        self._note_empty_episodes()
         features = self._array_features()
         facts = self._fact_features()
         paths = [*facts, *features]
@@ -140,6 +144,12 @@ class ArraySource(Source):
             except ValueError as error:
                 raise ValueError(f"{path}: {path_in_file}: {error}") from None
         self.fields = fields
+
+    def _note_empty_episodes(self) -> None:
+        empty = [str(one.number) for one in self._list if not one.rows]
+        if empty:
+            shown = ", ".join(empty[:_SHOWN]) + ", …" * (len(empty) > _SHOWN)
+            self.left_out[f"{len(empty)} of {len(self._list)} episodes"] = f"without rows: {shown}"
 
     def _without_numbers(
         self, targets: Mapping[str, tuple[str, ...]], facts: Collection[str]
