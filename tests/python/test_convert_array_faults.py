@@ -108,3 +108,26 @@ def test_fixed_length_bytes_are_utf8(tmp_path: Path) -> None:
     bad = write(tmp_path / "bad.h5", {"text": np.array([b"a", b"\xff"])})
     with pytest.raises(ValueError, match=r"bad\.h5: /text: expected UTF-8 in rows \[0, 2\)"):
         read(bad, StreamStore())
+
+
+# --- damage ---
+
+
+def test_damaged_metadata_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    arrays = {f"data/demo_{i}/{name}": np.ones((3, 2)) for i in range(3) for name in ("obs/a", "b")}
+    path = write(tmp_path / "good.h5", arrays)
+    with h5py.File(path, "a") as file:
+        for i in range(3):
+            file[f"data/demo_{i}"].attrs.update({"success": True, "text": "a" * 20})
+    good, bad = path.read_bytes(), tmp_path / "bad.h5"
+    places = [
+        place
+        for signature in (b"TREE", b"SNOD", b"HEAP")
+        for place in range(len(good))
+        if good.startswith(signature, place)
+    ]
+    assert len(places) > 8
+    for place in places:
+        bad.write_bytes(good[:place] + b"????" + good[place + 4 :])
+        with pytest.raises(ValueError, match=r"^[^\n]*bad\.h5[^\n]*$"):
+            StreamStore().from_hdf5(bad)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -81,8 +82,10 @@ class Hdf5Source(ArraySource):
         try:
             episodes: list[EpisodeArrays] = []
             for file in files:
-                found = _File(self._files, file, self._skipped)
-                episodes += found.episodes(layout, None if len(files) == 1 else len(episodes))
+                number = None if len(files) == 1 else len(episodes)
+                with reading_metadata(file, "from_hdf5"):
+                    found = _File(self._files, file, self._skipped)
+                    episodes += found.episodes(layout, number)
             super().__init__("hdf5", path, episodes, map, {"layout": layout})
         except BaseException:
             self._files.close()
@@ -109,6 +112,25 @@ def natural(name: str) -> tuple[Any, ...]:
     """A key that sorts ``demo_2`` before ``demo_10``."""
     parts = re.split(r"(\d+)", name)
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts))
+
+
+@contextmanager
+def reading_metadata(path: Path, operation: str) -> Iterator[None]:
+    """Turn errors of h5py about damaged groups and attributes into ValueErrors that name the file.
+
+    h5py raises errors of many types, in several lines and without the file.
+    """
+    try:
+        yield
+    except (FileNotFoundError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error.args[0] if error.args else error).split())
+        if isinstance(error, ValueError) and str(path) in text:
+            raise
+        raise ValueError(
+            f"{path}: {operation}: cannot read the groups of the file: {text}"
+        ) from error
 
 
 class OpenFiles:
@@ -157,7 +179,7 @@ class Hdf5Array(StoredArray):
         try:
             dataset = self._files.get(self._path)[self._name]
             return self._convert(dataset, start, stop)
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(
                 f"{self.where}: from_hdf5: cannot read rows [{start}, {stop}): {error}"
             ) from error

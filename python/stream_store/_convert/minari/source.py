@@ -16,7 +16,7 @@ import numpy as np
 
 from stream_store import _arguments
 from stream_store._convert.arrays import ArraySource, EpisodeArrays, StoredArray, with_facts
-from stream_store._convert.hdf5 import Hdf5Array, OpenFiles
+from stream_store._convert.hdf5 import Hdf5Array, OpenFiles, reading_metadata
 from stream_store._exchange.optional import require
 from stream_store._types import AnyPath
 
@@ -60,7 +60,8 @@ class MinariSource(ArraySource):
         form = self._metadata.get("data_format", "hdf5")
         try:
             if form == "hdf5":
-                episodes = list(self._hdf5_episodes())
+                with reading_metadata(self._root / MAIN_FILE, "from_minari"):
+                    episodes = list(self._hdf5_episodes())
             elif form in ("arrow", "parquet"):
                 episodes = list(self._arrow_episodes(form))
             else:
