@@ -131,3 +131,28 @@ def test_damaged_metadata_is_an_error_that_names_the_file(tmp_path: Path) -> Non
         bad.write_bytes(good[:place] + b"????" + good[place + 4 :])
         with pytest.raises(ValueError, match=r"^[^\n]*bad\.h5[^\n]*$"):
             StreamStore().from_hdf5(bad)
+
+
+def test_errors_about_fields_and_values_name_the_source(tmp_path: Path) -> None:
+    twice = write(tmp_path / "twice.h5", {"a.b": [1, 2], "a/b": [1, 2]})
+    times = np.array(["2020-01-01", "NaT"], "M8[ns]")
+    nat = write(tmp_path / "nat.zarr", {"when": times})
+    for path, text in ((twice, "field 'a.b': a duplicate name"), (nat, "NaT")):
+        for store in (StreamStore(), StreamStore(tmp_path / f"store-{path.name}")):
+            with store, pytest.raises(ValueError, match=rf"{path.name}: from_.*{text}"):
+                read(path, store)
+
+
+def test_a_zarr_array_that_is_no_group_is_refused(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "a.zarr", data=np.arange(3))
+    with pytest.raises(ValueError, match=r"a\.zarr: from_zarr: expected a group .* an array$"):
+        StreamStore().from_zarr(tmp_path / "a.zarr")
+
+
+def test_a_topic_without_a_name_is_refused_with_its_file(tmp_path: Path) -> None:
+    pytest.importorskip("mcap")
+    from mcap_files import write_raw
+
+    write_raw(tmp_path / "a.mcap", {"": ("", None)}, [("", 1, b"x")])
+    with pytest.raises(ValueError, match=r"a\.mcap: from_mcap: [^\n]*the name is empty[^\n]*$"):
+        StreamStore().from_mcap(tmp_path / "a.mcap")

@@ -9,7 +9,8 @@ fields declares them and adds the rows at the same time; a temporary store has o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,10 @@ class _Import:
     ) -> None:
         self._store, self._source, self._progress = store, source, progress
         self._append = append
-        self._specs: list[FieldSpec] | None = (
-            None if store.fields else parse_fields(dict(source.fields))
-        )
+        self._specs: list[FieldSpec] | None = None
+        if not store.fields:
+            with self._naming_source():
+                self._specs = parse_fields(dict(source.fields))
         self._journal = None if store._temporary else Journal(store)
         self._begin(resume)
         self._collected = StoreLife(None, "a", (_CAPACITY, 0), 0.0, (0.0, 0, False))
@@ -192,13 +194,27 @@ class _Import:
             whole, ended = ended and block.ends_episode, block.ends_episode
             episode = block.episode + 1
             before = self._nbytes()
-            self._take(block, whole)
+            with self._naming_source():
+                self._take(block, whole)
             self._residency.touched(abs(self._nbytes() - before))
             self._rows += block.rows
             self._episodes += ended
             if self._progress is not None:
                 self._progress(done + self._rows, max(total, done + self._rows) if total else 0)
         self._commit_collected(episode, last=True)
+
+    @contextmanager
+    def _naming_source(self) -> Iterator[None]:
+        """Name the source, in one line, in errors about a field or a value of it."""
+        path = str(self._source.path)
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            if type(error) not in (ValueError, TypeError) or path in str(error):
+                raise
+            lines = map(str.strip, str(error).removeprefix("temporary store: ").splitlines())
+            text = "; ".join(lines).replace(":; ", ": ")
+            raise type(error)(f"{path}: from_{self._source.format}: {text}") from error
 
     def _nbytes(self) -> int:
         return self._collected.nbytes + (self._store.nbytes if self._store.fields else 0)
