@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from stream_store.group import is_group
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MCAP = b"\x89MCAP0\r\n"
+
+#: Suffixes of the files that are read in a folder of HDF5 files.
+HDF5_SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
 
 
 def is_store_group(path: Path) -> bool:
@@ -34,12 +38,27 @@ def is_minari(path: Path) -> bool:
 
 
 def is_mcap(path: Path) -> bool:
-    """A file with the magic bytes of MCAP, also one whose recorder was killed."""
-    return _begins(path, _MCAP)
+    """An MCAP file, also one whose recorder was killed; or a folder of such files, as a bag."""
+    return any(_begins(one, _MCAP) for one in _files(path, (".mcap",)))
 
 
 def is_hdf5(path: Path) -> bool:
-    """A file with the signature of HDF5, which may follow a user block of 512, 1024, … bytes."""
+    """An HDF5 file, or a folder of such files, as of ALOHA."""
+    return any(map(_is_hdf5_file, _files(path, HDF5_SUFFIXES)))
+
+
+def _files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """The file at a path; or those in a folder that an importer would read, by their suffixes."""
+    if not path.is_dir():
+        yield path
+        return
+    for one in sorted(path.iterdir()):
+        if one.suffix.lower() in suffixes and one.is_file():
+            yield one
+
+
+def _is_hdf5_file(path: Path) -> bool:
+    """Whether a file has the signature, which may follow a user block of 512, 1024, … bytes."""
     if not path.is_file():
         return False
     size = path.stat().st_size
