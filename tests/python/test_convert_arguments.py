@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,3 +90,66 @@ def test_command_answers_wrong_options_in_one_line(
     assert done.stderr.startswith(f"stream-store: {expected}")
     assert done.stderr.count("\n") == 1
     assert not run.with_name("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"observation_space": "x"}, "observation_space of to_minari: expected a space .* 'x'"),
+        ({"action_space": 5}, "action_space of to_minari: expected a space .* found 5"),
+        ({"action_space": '{"type": "Box"}'}, "space of actions: expected a space"),
+        ({"env_spec": 5}, "env_spec must be an EnvSpec of Gymnasium or its JSON, not 5"),
+        ({"metadata": "x"}, "metadata must be a mapping, not 'x'"),
+        ({"metadata": {"a": object}}, "metadata: 'a' must be a value that JSON has"),
+    ],
+)
+def test_arguments_of_to_minari_are_checked(
+    tmp_path: Path, options: dict[str, Any], problem: str
+) -> None:
+    pytest.importorskip("h5py")
+    store = StreamStore(fields=dict.fromkeys(["episode", "obs", "action", "reward"], "int64"))
+    ends = {"action": [1, None], "reward": [1, None]}
+    store.extend({"episode": [0, 0], "obs": [1, 2], **ends})
+    with pytest.raises((ValueError, TypeError), match=problem) as caught:
+        store.to_minari(tmp_path / "a-v0", **options)
+    assert type(caught.value) in (ValueError, TypeError)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("episodes", ["x", "12", 5, [1.5], ["1"], [None]])
+def test_episodes_of_a_lerobot_data_set_are_numbers(tmp_path: Path, episodes: Any) -> None:
+    pytest.importorskip("pyarrow")
+    store = StreamStore(fields={"a": "int64"})
+    store.extend({"a": [1, 2]})
+    store.to_lerobot(tmp_path / "set", fps=10, by=())
+    with pytest.raises(TypeError, match=r"set: from_lerobot: episodes must be numbers of episodes"):
+        StreamStore().from_lerobot(tmp_path / "set", episodes=episodes)
+    assert StreamStore().from_lerobot(tmp_path / "set", episodes=np.array([0])).rows == 2
+
+
+# --- folders ---
+
+
+def test_a_folder_of_files_is_recognised(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "demos").mkdir()
+    for i in range(3):
+        with h5py.File(tmp_path / "demos" / f"episode_{i}.hdf5", "w") as file:
+            file["action"] = np.full((2, 2), i)
+    report = stream_store.convert(tmp_path / "demos", tmp_path / "aloha")
+    assert (report.format, report.episodes, report.rows) == ("hdf5", 3, 6)
+
+
+def test_a_bag_of_ros_2_is_recognised(tmp_path: Path) -> None:
+    pytest.importorskip("mcap")
+    from mcap_files import write_raw
+
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
+    for i in range(2):
+        write_raw(tmp_path / "bag" / f"bag_{i}.mcap", {"/a": ("", None)}, [("/a", i, b"x")])
+    report = stream_store.convert(tmp_path / "bag", tmp_path / "run")
+    assert (report.format, report.episodes, report.rows) == ("mcap", 2, 2)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"an MCAP file or a folder of them, .*found none of them"):
+        stream_store.convert(tmp_path / "empty", tmp_path / "other")

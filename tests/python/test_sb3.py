@@ -440,3 +440,9 @@ def test_the_fields_are_as_documented() -> None:
     names = ("obs.goal", "obs.image", "action", "reward", "episode", "env")
     assert buffer.store.fields == (*names, "terminated", "truncated")
     assert "env" not in StreamReplayBuffer(10, OBS, ACTION, "cpu").store.fields
+
+
+def test_a_dict_space_inside_a_dict_space_is_refused() -> None:
+    inner = spaces.Dict({"b": spaces.Box(-1, 1, (2,))})
+    with pytest.raises(NotImplementedError, match=r"'obs\.a' is a Dict space inside a Dict space"):
+        StreamReplayBuffer(10, spaces.Dict({"a": inner}), spaces.Discrete(2))

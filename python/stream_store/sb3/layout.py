@@ -247,6 +247,11 @@ def assigned(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[
 
 
 def _column(name: str, space: spaces.Space, shape: Any) -> Column:
+    if isinstance(shape, dict):
+        raise NotImplementedError(
+            f"StreamReplayBuffer: {name!r} is a Dict space inside a Dict space, which buffers of "
+            "Stable-Baselines3 do not support; flatten it, as gymnasium.wrappers.FlattenObservation"
+        )
     return Column(
         name,
         tuple(int(size) for size in shape),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -66,7 +67,16 @@ class LeRobotSource(Source):
         count = len(self._table.lengths)
         if episodes is None:
             return dict.fromkeys(range(count))
-        chosen = sorted({int(np.int64(number)) for number in episodes})
+        wrong = TypeError(
+            f"{self.path}: {_OPERATION}: episodes must be numbers of episodes, such as [0, 2], "
+            f"not {episodes!r:.80}"
+        )
+        if isinstance(episodes, (str, bytes)):
+            raise wrong
+        try:
+            chosen = sorted({operator.index(number) for number in episodes})
+        except TypeError:
+            raise wrong from None
         for number in chosen:
             if not 0 <= number < count:
                 raise IndexError(
@@ -75,7 +85,7 @@ class LeRobotSource(Source):
         return dict.fromkeys(chosen)
 
     def _choose_fields(self, map: Mapping[str, str] | None) -> None:
-        # First the facts, which only first rows have; The last row has the task.
+        # First the facts, which only first rows have; the task is also on the last row.
         facts = self._table.facts
         available = {_FACT + name: name for name in facts}
         available |= {name: name for name in self._features}

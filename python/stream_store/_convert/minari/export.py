@@ -28,8 +28,9 @@ from stream_store.errors import CheckError
 from stream_store.features import FieldSpec
 from stream_store.features.names import batch_key
 
+from .arguments import checked_metadata, described, spec_json
 from .source import EPISODE_METADATA, MAIN_FILE, METADATA, METADATA_FILE, NAMES
-from .spaces import Space, box, parse_space, space_json
+from .spaces import Space, box, parse_space
 
 _VERSION = "0.5.4"
 _ID = re.compile(r"(?:[-_\w][-_\w/]*[-_\w]+/)?[-_\w]+?-v\d+")  # (namespace/)name-v0
@@ -94,9 +95,9 @@ def to_minari(
         "action_space": action_space or known.get("action_space"),
     }
     writer = _Writer(view, (episode, lane_by), names, spaces)
-    facts = {**known, **(metadata or {})}
+    facts = {**known, **checked_metadata(metadata)}
     if env_spec is not None:
-        facts["env_spec"] = env_spec if isinstance(env_spec, str) else env_spec.to_json()
+        facts["env_spec"] = spec_json(env_spec)
     with new_directory(target, "to_minari") as partial:
         data = partial / "data"
         data.mkdir()
@@ -156,7 +157,7 @@ class _Writer:
             if names[top] not in known:
                 self.changes[top] = f"all false: the store has no field {names[top]!r}"
         self._described = {
-            top: space_json(spaces[key]) if spaces[key] is not None else None
+            top: None if spaces[key] is None else described(spaces[key], f"{view._where()}: {key}")
             for top, key in _SPACES.items()
         }
         self.leaves = [leaf for top in NAMES for leaf in self._leaves(top)]
