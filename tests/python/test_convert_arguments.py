@@ -153,3 +153,34 @@ def test_a_bag_of_ros_2_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"an MCAP file or a folder of them, .*found none of them"):
         stream_store.convert(tmp_path / "empty", tmp_path / "other")
+
+
+def test_ctrl_c_says_how_to_continue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    h5py = pytest.importorskip("h5py")
+    pytest.importorskip("typer")
+    from cli_helpers import cli_output
+    from stream_store._convert import arrays, importing
+
+    monkeypatch.setattr(importing, "COMMIT_BYTES", 1)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for i in range(3):
+            file[f"data/demo_{i}/actions"] = np.ones((4, 2))
+    read = arrays._Buffer.take
+    calls: list[int] = []
+
+    def interrupted(self: Any, start: int, stop: int) -> Any:
+        calls.append(start)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return read(self, start, stop)
+
+    monkeypatch.setattr(arrays._Buffer, "take", interrupted)
+    _, errors = cli_output("convert", tmp_path / "a.h5", tmp_path / "run", code=130)
+    assert errors == f"stream-store: {tmp_path / 'run'}: interrupted; the same command with " + (
+        "--resume continues\n"
+    )
+    cli_output("convert", tmp_path / "a.h5", tmp_path / "run", "--resume", "--check")
+    assert StreamStore(tmp_path / "run", "r").num_rows == 12
+    calls.clear()
+    _, errors = cli_output("convert", tmp_path / "a.h5", tmp_path / "rows.parquet", code=130)
+    assert errors == ""

@@ -465,11 +465,16 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Convert between a store and LeRobot, MCAP, Minari, HDF5, Zarr, Parquet or Arrow."""
-    from .convert import run_convert
+    from .convert import can_be_resumed, run_convert
 
     with answered():
         named = {"fps": fps, "by": by or None, "resume": resume, "check": check}
-        report = run_convert(
-            src, dst, (source_format, to), maps or [], named, option or [], as_json
-        )
+        try:
+            report = run_convert(
+                src, dst, (source_format, to), maps or [], named, option or [], as_json
+            )
+        except KeyboardInterrupt:
+            if can_be_resumed(dst):
+                warn(f"{dst}: interrupted; the same command with --resume continues")
+            raise
         print_json(report) if as_json else say(f"{dst}: {report}\n{report.seconds:.1f} s")

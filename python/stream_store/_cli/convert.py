@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_store._convert.convert import convert
+from stream_store._convert.journal import Journal
 from stream_store._convert.report import ConversionReport
 
 from .exit_codes import ArgumentError
@@ -49,6 +50,11 @@ def run_convert(
             if not other:
                 raise
             raise ArgumentError(f"--option {', '.join(other)}: {error}") from error
+
+
+def can_be_resumed(dst: Path) -> bool:
+    """Whether an import into a store was interrupted."""
+    return Journal.path_of(dst).exists()
 
 
 #: What to use instead of --option for arguments that the command sets itself.
