@@ -81,8 +81,8 @@ def convert(
         raise ValueError(
             f"{source}: convert: both are stores: {target} has none of the suffixes "
             f"{', '.join(suffixes())}, and to= (--to) names no other format. To copy a store, use "
-            "checkpoint(), and for a part of it extend() with read_rows(); the command export writes "
-            "CSV"
+            "checkpoint(), and for a part of it extend() with read_rows(); the command export "
+            "writes CSV"
         )
     _refuse_inside(source, target)
     common: dict[str, Any] = {"check": check, "progress": progress}
