@@ -52,10 +52,11 @@ def make_columns() -> tuple[dict[str, str], dict[str, Any]]:
         "note": [f"ä{i}" for i in range(ROWS)],
     }
     for dtype in DTYPES:
-        for shape in SHAPES if dtype in ("float32", "uint8") else SHAPES[:2]:
+        for shape in SHAPES if dtype in ("float32", "uint8") else SHAPES[:3]:
             name = f"{dtype}.{len(shape)}"
             dims = f"[{','.join(map(str, shape))}]" if shape else ""
-            fields[name] = f"packed {dtype}{dims}" if len(shape) > 1 else dtype + dims
+            packed = len(shape) > 1 and np.dtype(dtype).itemsize <= 4
+            fields[name] = f"packed {dtype}{dims}" if packed else dtype + dims
             columns[name] = random_values(dtype, shape)
     return fields, columns
 
