@@ -49,8 +49,9 @@ class StoreConversions(FileConversions):
                 all. Others are not read from disk.
             videos: what frames of videos become: PNG files (lossless, but large), JPEG files,
                 "raw" arrays of uint8, or nothing. Decoding needs PyAV, extra "video".
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was killed, or start one if the store is empty. Before
                 that, the store has whole episodes only.
             check: read the data set again afterwards, and compare every value with the store.

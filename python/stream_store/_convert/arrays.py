@@ -128,6 +128,10 @@ class ArraySource(Source):
             self._targets = {one: (name,) for one, name in by_path.items()}
             owners = set(by_path.values())
         self._numbers = EPISODE not in owners
+        if self._numbers:
+            numbers = [one.number for one in self._list if one.rows]
+            self.episode_field = EPISODE
+            self.episode_numbers = (min(numbers), max(numbers))
         self._facts = {path: feature for path, feature in facts.items() if path in self._targets}
         fields: dict[str, Any] = {EPISODE: "int64"} if self._numbers else {}
         for path_in_file, target in self._targets.items():
@@ -170,7 +174,9 @@ class ArraySource(Source):
                 stop = min(start + rows, episode.rows)
                 columns: dict[str, Any] = {}
                 if self._numbers:
-                    columns[EPISODE] = np.full(stop - start, episode.number, np.int64)
+                    columns[EPISODE] = np.full(
+                        stop - start, episode.number + self.episode_offset, np.int64
+                    )
                 if start == 0:
                     self._add_facts(columns, episode, stop)
                 for path, (array, begin) in episode.arrays.items():

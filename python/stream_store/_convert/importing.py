@@ -21,6 +21,7 @@ from stream_store.features import FieldSpec, parse_fields
 
 from .checking import check_rows
 from .journal import Journal, Position
+from .numbering import change_of, offset_after
 from .report import ConversionReport
 from .residency import Residency
 from .source import Block, Source
@@ -50,8 +51,9 @@ def import_source(
         store: open for writing. Without fields, it declares those of the source; otherwise every
             field of the source must be a field of the store.
         source: what to import.
-        append: add to the rows of the store. Otherwise the rows of a temporary store are replaced,
-            and a persistent one must be empty.
+        append: add to the rows of the store; numbers of episodes continue those that it has.
+            Otherwise the rows of a temporary store are replaced, and a persistent one must be
+            empty.
         resume: continue an import that was interrupted; start one if the store is empty.
         check: read the source again afterwards, and compare every value with the store.
         progress: called with (rows done, rows in all; 0 if unknown); an exception ends the import.
@@ -132,10 +134,11 @@ class _Import:
             raise ValueError("resume=True: a temporary store has no import to continue")
         if journal is not None and journal.exists:
             if resume and num_rows:
-                first, place = journal.read(self._identity, num_rows)
+                first, offset, place = journal.read(self._identity, num_rows)
                 if place.row < num_rows:
                     store.truncate(place.row)
                 self._first_row, self._start, self._resumed = first, place, True
+                self._source.episode_offset = offset
                 return
             if num_rows:
                 raise ValueError(
@@ -151,6 +154,7 @@ class _Import:
         replaces_rows(store, self._append)
         self._first_row = num_rows if self._append or journal is not None else 0
         self._start = Position(self._first_row, 0)
+        self._source.episode_offset = offset_after(store, self._first_row, self._source)
 
     # --- the import ---
 
@@ -177,7 +181,7 @@ class _Import:
             episodes=self._episodes,
             fields=tuple(source.fields),
             left_out=dict(source.left_out),
-            changes=dict(source.changes),
+            changes={**source.changes, **change_of(source)},
             seconds=time.monotonic() - began,
             checked_values=compared,
             resumed_episodes=self._start.episode,
@@ -241,7 +245,7 @@ class _Import:
             return
         row = self._store.num_rows if self._specs is None else 0
         if not self._resumed and row == self._start.row and not self._journal.exists:
-            self._journal.start(self._identity, self._first_row)
+            self._journal.start(self._identity, self._first_row, self._source.episode_offset)
         self._journal.add(row, rows, episode)
 
     def _undo(self) -> None:

@@ -19,6 +19,7 @@ from .video import FORMS, EpisodeVideo, VideoReader, video_feature
 
 _OPERATION = "from_lerobot"
 _TASK = "task"
+_EPISODE = "episode_index"
 _FACT = "meta/episodes/"  # paths of facts about episodes in `map`
 
 
@@ -108,6 +109,11 @@ class LeRobotSource(Source):
             path: why for path, why in left_out.items() if path in available or " " in path
         }
         schema = self._schema()
+        self.episode_field = next(
+            (name for name, path in self._paths.items() if path == _EPISODE), None
+        )
+        if self._chosen:
+            self.episode_numbers = (min(self._chosen), max(self._chosen))
         self.fields = {name: self._field(path, schema) for name, path in self._paths.items()}
         if any(self._kind(path) == VIDEO for path in self._paths.values()):
             require(
@@ -190,7 +196,7 @@ class LeRobotSource(Source):
     ) -> Iterator[Block]:
         """The blocks of some episodes of a data file; only their row groups are read."""
         names = [path for path in self._paths.values() if self._kind(path) in ("column", IMAGE)]
-        needed = dict.fromkeys([*names, "episode_index", "task_index", "timestamp"])
+        needed = dict.fromkeys([*names, _EPISODE, "task_index", "timestamp"])
         with parquet(_OPERATION).ParquetFile(file.path, pre_buffer=False) as opened:
             if opened.metadata.num_rows != file.rows:
                 raise ValueError(
@@ -232,7 +238,7 @@ class LeRobotSource(Source):
         ends: bool,
         readers: Mapping[str, VideoReader],
     ) -> Block:
-        found = batch.column("episode_index").to_numpy(zero_copy_only=False)
+        found = batch.column(_EPISODE).to_numpy(zero_copy_only=False)
         if (found != number).any():
             raise ValueError(
                 f"{file.path}: {_OPERATION}: expected rows of episode {number}, as meta/episodes "
@@ -256,6 +262,8 @@ class LeRobotSource(Source):
             else:
                 where = f"{file.path}: {_OPERATION}: episode {number}, feature {path!r}"
                 columns[name] = store_column(batch.column(path), self._features[path], where)
+                if path == _EPISODE and self.episode_offset:
+                    columns[name] = columns[name] + self.episode_offset
         return Block(columns, None, number, ends)
 
     def _task_texts(self, batch: Any, number: int, begins: bool) -> list[str | None]:
