@@ -16,6 +16,7 @@ from stream_store._convert.residency import Residency
 from stream_store._exchange.arrow import Rows
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
+from stream_store._outside import require_outside
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
 
@@ -83,6 +84,7 @@ def to_lerobot(
     facts = pa.schema(Rows(view, declared_fields(view), columns=plan.facts)) if plan.facts else []
     fact_types = {field.name: field.type for field in facts}
     target = Path(path_text(dst)).absolute()
+    require_outside(target, _OPERATION)
     state = read_state(target) if append and target.exists() else None
     old_episodes, old_frames = (0, 0) if state is None else (state["episodes"], state["frames"])
     place = new_directory(target, _OPERATION) if state is None else beside(target)
