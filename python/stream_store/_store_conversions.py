@@ -107,6 +107,7 @@ class StoreConversions(FileConversions):
         time_unit: float = 1e-9,
         tolerance: float = 1e-4,
         resample: Literal["latest"] | None = None,
+        max_gap: float = 60.0,
         missing: Literal["error", "drop", "zero"] = "error",
         fields: Sequence[str] | None = None,
         task: str | None = None,
@@ -138,6 +139,9 @@ class StoreConversions(FileConversions):
             tolerance: of regular times, in seconds.
             resample: "latest" makes frames at regular times instead, each with the latest value of
                 every field. They begin when every field has one. Needs `time_field`.
+            max_gap: the longest time between two rows that `resample` fills with frames, in
+                seconds. A longer one, such as that after a clock was set, is an error;
+                ``float("inf")`` allows all.
             missing: what to do with rows that lack a field, such as the final row of an episode,
                 which has no action: raise, "drop" the row, or write "zero".
             fields: the fields to write, also structs and leaves; None writes all.
@@ -188,6 +192,7 @@ class StoreConversions(FileConversions):
             time_unit=time_unit,
             tolerance=tolerance,
             resample=resample,
+            max_gap=max_gap,
             missing=missing,
             fields=fields,
             task=task,

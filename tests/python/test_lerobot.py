@@ -14,6 +14,7 @@ import pytest
 
 import stream_store
 from stream_store import StreamStore
+from stream_store._convert import exporting
 
 pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
@@ -217,6 +218,51 @@ def test_latest_values_at_regular_times(tmp_path: Path) -> None:
     assert found == expected
 
 
+def frames_of(store: StreamStore, path: Path, **options: Any) -> list[float]:
+    """The values of x in resampled frames."""
+    store.to_lerobot(
+        path, fps=10, by="e", fields=["x"], time_field="t", resample="latest", **options
+    )
+    return pq.read_table(path / "data/chunk-000/file-000.parquet").column("x").to_pylist()
+
+
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_a_long_gap_is_not_filled_with_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """A clock that was set after the first row filled the disk with copies of one frame."""
+    monkeypatch.setattr(exporting.row_blocks, "__defaults__", (block,))
+    with StreamStore(fields={"e": "int64", "t": "float64", "x": "float64"}) as store:
+        store.extend({"e": [0] * 3, "t": [5.0, 5.5, 1.7e9], "x": [1.0, 2.0, 3.0]})
+        with pytest.raises(ValueError, match=r"rows 1 and 2 are at 0\.500 s and 1699999995\.0"):
+            frames_of(store, tmp_path / "a")
+        assert not list(tmp_path.iterdir())
+        # A gap between two episodes, or before the first frame, makes no frame.
+        store.clear()
+        t = [0.0, 1e9, 1e9 + 0.4, 9e9, 9e9 + 60]
+        store.extend({"e": [0, 0, 0, 1, 1], "t": t, "x": [None, 1.0, 2.0, 3.0, 4.0]})
+        long = [1.0] * 4 + [2.0] + [3.0] * 600 + [4.0]
+        assert frames_of(store, tmp_path / "b") == long
+        with pytest.raises(ValueError, match=r"so about 600 frames .* at most max_gap=59 s"):
+            frames_of(store, tmp_path / "c", max_gap=59)
+        store.append_step({"e": 1, "t": 9e9 + 130, "x": 5.0})
+        with pytest.raises(ValueError, match=r"rows 4 and 5 are at 60\.000 s and 130\.000 s"):
+            frames_of(store, tmp_path / "c")
+        expected = [*long, *[4.0] * 699, 5.0]
+        assert frames_of(store, tmp_path / "c", max_gap=float("inf")) == expected
+
+
+@pytest.mark.parametrize("resample", [None, "latest"])
+@pytest.mark.parametrize("time", [np.nan, np.inf])
+def test_times_that_are_not_finite_are_refused(
+    tmp_path: Path, resample: str | None, time: float
+) -> None:
+    with StreamStore(fields={"t": "float64", "x": "int8"}) as store:
+        store.extend({"t": [0.0, time], "x": [1, 2]})
+        with pytest.raises(ValueError, match=f"time_field='t': row 1 has the time {time}; expect"):
+            store.to_lerobot(tmp_path / "a", fps=10, by=(), time_field="t", resample=resample)
+
+
 REFUSED = {
     "irregular": (
         {"t": "float64", "x": "int8"},
@@ -230,6 +276,7 @@ REFUSED = {
     "float fps": ({"x": "int8"}, {"x": [1]}, {"fps": 10.0}, "fps=10.0: expected an int"),
     "by": ({"x": "int8"}, {"x": [1]}, {"by": None}, r"by= \(--by\) must name the field"),
     "field": ({"x": "int8"}, {"x": [1]}, {"fields": ["z"]}, "fields names 'z'"),
+    "gap": ({"x": "int8"}, {"x": [1]}, {"max_gap": 0}, "max_gap=0: expected a positive time"),
     "slash": ({"x/y": "int8"}, {"x/y": [1]}, {}, "its name contains '/'"),
     "video": ({"x": "int8"}, {"x": [1]}, {"video": True, "images": None}, "video=True needs"),
 }

@@ -41,6 +41,7 @@ def to_lerobot(
     time_unit: float = 1e-9,
     tolerance: float = 1e-4,
     resample: str | None = None,
+    max_gap: float = 60.0,
     missing: str = "error",
     fields: Sequence[str] | None = None,
     task: str | None = None,
@@ -60,6 +61,8 @@ def to_lerobot(
     _require_one_of("missing", missing, MISSING)
     if resample is not None and time_field is None:
         raise ValueError(f"{_OPERATION}: resample={resample!r} needs time_field")
+    if not max_gap > 0:
+        raise ValueError(f"{_OPERATION}: max_gap={max_gap!r}: expected a positive time in seconds")
     pa = require("pyarrow", _OPERATION, extra="lerobot")
     if not store.fields:
         raise RuntimeError(f"{_OPERATION}: no fields are declared")
@@ -80,7 +83,9 @@ def to_lerobot(
     if video:
         require("av", f"{_OPERATION}: video=True", extra="video")
     episodes = episodes_of(view, _cuts(view, by))
-    reader = FrameReader(view, plan, fps, clock, tolerance, resample is not None, missing)
+    reader = FrameReader(
+        view, plan, fps, clock, tolerance, resample is not None, missing, float(max_gap)
+    )
     facts = pa.schema(Rows(view, declared_fields(view), columns=plan.facts)) if plan.facts else []
     fact_types = {field.name: field.type for field in facts}
     target = Path(path_text(dst)).absolute()

@@ -48,6 +48,7 @@ class FrameReader:
         tolerance: of regular times, in seconds.
         resample: whether to make frames of the latest values at regular times.
         missing: what to do with a row that lacks a feature: "error", "drop" or "zero".
+        max_gap: longest time between two rows over which `resample` repeats values, in seconds.
     """
 
     view: StoreLife
@@ -57,6 +58,7 @@ class FrameReader:
     tolerance: float
     resample: bool
     missing: str
+    max_gap: float
     last_task: list[str] = field(default_factory=list)  # of the previous episode, if any
 
     def frames(self, episode: Episode) -> Iterator[Frames]:
@@ -196,7 +198,7 @@ class FrameReader:
         clock = self.clock
         assert clock is not None
         state = _Latest(self.last_task[0])
-        origin, last, end, done = None, -np.inf, 0.0, 0
+        origin, last, end, done = None, 0.0, 0.0, 0
         begin: float | None = None
         number = 0
         for start, read in self._blocks(episode):
@@ -204,8 +206,9 @@ class FrameReader:
             raw = clock.read(self.view, slice(start, start + rows))
             origin = raw[0] if origin is None else origin
             times = clock.seconds(raw, origin)
-            if (np.diff(times, prepend=last) < 0).any():
-                wrong = start + int(np.argmax(np.diff(times, prepend=last) < 0))
+            gaps = np.diff(times, prepend=last)
+            if (gaps < 0).any():
+                wrong = start + int(np.argmax(gaps < 0))
                 raise ValueError(
                     f"{_OPERATION}: time_field: row {wrong} is earlier than the row before it"
                 )
@@ -216,6 +219,7 @@ class FrameReader:
             if begin is None:
                 begin = self._begin(times, latest, state)
             if begin is not None:
+                self._require_short(gaps, times, begin, start)
                 for instants in _instants(begin, number, self.fps, before=last):
                     at = np.searchsorted(times, instants, "right") - 1
                     values = {
@@ -234,6 +238,23 @@ class FrameReader:
             values = {one.name: state.repeat(one, len(instants)) for one in self.plan.features}
             number += len(instants)
             yield Frames(len(instants), values, [state.task] * len(instants), done)
+
+    def _require_short(
+        self, gaps: NDArray[np.float64], times: NDArray[np.float64], begin: float, start: int
+    ) -> None:
+        """Refuse a long gap, such as that after a clock was set: it would be filled with frames."""
+        long = (gaps > self.max_gap) & (times - gaps >= begin)
+        if long.any():
+            at = int(np.argmax(long))
+            frames = float(gaps[at]) * self.fps
+            count = f"{frames:,.0f}" if frames < 1e15 else f"{frames:.3g}"
+            raise ValueError(
+                f"{_OPERATION}: resample: rows {start + at - 1} and {start + at} are at "
+                f"{times[at] - gaps[at]:.3f} s and {times[at]:.3f} s since the episode began, so "
+                f"about {count} frames would repeat the same values; expected at most "
+                f"max_gap={self.max_gap:g} s between two rows. Correct the times, cut the episode "
+                "there with by=, or allow a longer gap with max_gap="
+            )
 
     def _latest_rows(self, feature: Feature, read: dict[str, Any]) -> NDArray[np.int64]:
         """For each row the latest row of the block, up to it, that has the feature; or -1."""
