@@ -147,8 +147,9 @@ class StoreConversions(FileConversions):
             fields: the fields to write, also structs and leaves; None writes all.
             task: a string field with the task, where a missing value repeats the previous one; or
                 the text of the task of all episodes. By default the field "task", if there is one.
-            episode_fields: fields with facts about episodes. The first value in each episode
-                becomes a column of `meta/episodes`.
+            episode_fields: fields with facts about episodes. The value that an episode has, on one
+                or more of its rows, becomes a column of `meta/episodes`; several values in an
+                episode are an error.
             names: feature -> names of its items, for `info.json`.
             robot_type: name of the robot, for `info.json`.
             images: fields of uint8 and shape (height, width, 1, 3 or 4) become PNG or JPEG files;

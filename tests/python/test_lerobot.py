@@ -317,6 +317,35 @@ def test_facts_about_episodes_and_structs(tmp_path: Path) -> None:
             copy.from_lerobot(tmp_path / "set", map={"x": "nothing"})
 
 
+@pytest.mark.parametrize(
+    ("feature", "same", "other"),
+    [
+        ("int8", 3, 4),
+        ("float64", float("nan"), 0.0),
+        ("string", "a", "b"),
+        ("float32[2]", [1, float("nan")], [1, 2]),
+        ("int16[]", [1, 2], [1]),
+        ("timestamp[us]", 5, 6),
+    ],
+)
+def test_a_fact_has_one_value_in_an_episode(
+    tmp_path: Path, feature: str, same: Any, other: Any
+) -> None:
+    """The first value was written, and the others were lost without a word."""
+    with StreamStore(fields={"e": "int64", "x": "int8", "ok": feature}) as store:
+        facts = [None, same, same, other, None, other]
+        store.extend({"e": [0, 0, 0, 1, 1, 1], "x": [0] * 6, "ok": facts})
+        store.to_lerobot(tmp_path / "a", fps=2, by="e", episode_fields=["ok"], check=True)
+        episodes = pq.read_table(tmp_path / "a/meta/episodes/chunk-000/file-000.parquet")
+        assert str(episodes.column("ok").to_pylist()) == str(
+            pa.table(store)["ok"].take([1, 3]).to_pylist()
+        )
+        store.append_step({"e": 1, "x": 0, "ok": same})
+        with pytest.raises(ValueError, match=r"'ok' has several values in episode 1: .* in row 3 "):
+            store.to_lerobot(tmp_path / "b", fps=2, by="e", episode_fields=["ok"])
+        assert not (tmp_path / "b").exists()
+
+
 def test_damaged_data_sets_are_refused(written: Path, tmp_path: Path) -> None:
     import shutil
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store._convert.checking import same_value
 from stream_store._convert.exporting import Episode, row_blocks
 from stream_store._store_life import StoreLife
 
@@ -75,20 +76,28 @@ class FrameReader:
         return max(1, int(self.clock.seconds(last, first[0])[0] * self.fps) + 1)
 
     def facts(self, episode: Episode) -> dict[str, Any]:
-        """The first value of each field with facts, None if the episode has none."""
+        """The value of each field with facts, None if the episode has none.
+
+        Raises:
+            ValueError: a field has several values in the episode.
+        """
         found: dict[str, Any] = dict.fromkeys(self.plan.facts)
+        rows: dict[str, int] = {}
         if not found:
             return found
-        for _, read in row_blocks(self.view, episode.start, episode.stop, self.plan.facts):
+        for start, read in row_blocks(self.view, episode.start, episode.stop, self.plan.facts):
             for name in self.plan.facts:
-                present = np.flatnonzero(read["_mask"][name])
-                if found[name] is None and len(present):
-                    value = read[name][int(present[0])]
-                    if name in read["_length"] and isinstance(value, np.ndarray):
-                        value = value[: int(read["_length"][name][int(present[0])])]
-                    found[name] = value.tolist() if hasattr(value, "tolist") else value
-            if all(value is not None for value in found.values()):
-                break
+                for i in np.flatnonzero(read["_mask"][name]).tolist():
+                    value = _fact(read, name, i)
+                    if name not in rows:
+                        found[name], rows[name] = value, start + i
+                    elif not same_value(found[name], value):
+                        raise ValueError(
+                            f"{_OPERATION}: episode_fields: field {name!r} has several values in "
+                            f"episode {episode.number}: {str(found[name])[:60]} in row "
+                            f"{rows[name]} and {str(value)[:60]} in row {start + i}; expected one. "
+                            "Leave it out of episode_fields= to write the value of each frame"
+                        )
         return found
 
     def _blocks(self, episode: Episode) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -270,6 +279,14 @@ class FrameReader:
             if name not in state.values:
                 ready &= rows >= 0
         return float(times[int(np.argmax(ready))]) if ready.any() else None
+
+
+def _fact(read: dict[str, Any], name: str, i: int) -> Any:
+    """The value of a field in a row of a block, as an object of Python."""
+    value = read[name][i]
+    if name in read["_length"] and isinstance(value, np.ndarray):
+        value = value[: int(read["_length"][name][i])]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _ends(episode: Episode) -> tuple[int, int]:

@@ -67,7 +67,7 @@ class Plan:
         features: in the order of the fields.
         task: leaf with the task, or None if `task_text` is the task of all rows.
         task_text: see `task`.
-        facts: leaves whose first value in an episode is a fact about it.
+        facts: leaves that have one value in an episode, a fact about it.
         images: "png", "jpeg" or None: what arrays of pixels become.
         left_out: field -> why it is not written.
         changes: field -> how it differs.
