@@ -249,7 +249,8 @@ class FileConversions(StoreLife):
             action: the field of actions.
             reward: the field of rewards.
             terminated: the field of terminations; false where missing.
-            truncated: the field of truncations; false where missing.
+            truncated: the field of truncations; false where missing. True in the last row, where
+                recorders mark an episode that was cut, is written for the last step.
             info: the struct of further values per step, if the store has one.
             observation_space: a space of Gymnasium, or its JSON. By default it is that of the data
                 set which was imported, or takes all values of the dtype.

@@ -141,6 +141,7 @@ class _Writer:
         self._names = names
         self.left_out: dict[str, str] = {}
         self.changes: dict[str, str] = {}
+        self._moved: dict[str, int] = {}  # flags of last rows, and in how many episodes
         self.rows = self.episodes = self._steps = 0
         known = declared_fields(view).outer_names
         for name in (episode, *(names[top] for top in ("observations", "actions", "rewards"))):
@@ -236,6 +237,11 @@ class _Writer:
             datasets[leaf.path][begin : begin + len(values)] = values
             if leaf.spec.is_bytes:
                 self._texts[leaf.path].add(values)
+        for top in self._marks(episode):
+            self._moved[top] = self._moved.get(top, 0) + 1
+            self.changes[top] = (
+                f"true in the last row of {self._moved[top]:,} episodes, written for the last step"
+            )
         self._numbers.append(episode)
         self.episodes += 1
         self.rows += episode.rows
@@ -245,6 +251,8 @@ class _Writer:
         self, episode: Episode, lengths: Mapping[str, int]
     ) -> Iterator[tuple[_Leaf, int, Any]]:
         """The values of each field with their place in its dataset, checked to be there."""
+        steps = episode.rows - 1
+        marks = self._marks(episode)
         for start, batch in row_blocks(self._view, episode.start, episode.stop, self._fields):
             for leaf in self.leaves:
                 values = batch[batch_key(leaf.spec.name)]
@@ -257,13 +265,27 @@ class _Writer:
                         f"{self._view._where()}: to_minari: row {row} has no "
                         f"{leaf.spec.name!r}; each row of an episode but the last needs one"
                     )
-                self._check_end(leaf, values[count:], mask[count:], start + count)
+                self._check_end(leaf, mask[count:], start + count)
+                if leaf.top in marks and begin < steps <= begin + count:
+                    values = values.copy()
+                    values[steps - 1 - begin] = marks[leaf.top]
                 if count:
                     yield leaf, begin, values[:count]
 
-    def _check_end(self, leaf: _Leaf, values: Any, mask: NDArray[np.bool_], row: int) -> None:
+    def _marks(self, episode: Episode) -> dict[str, Any]:
+        """The flags that are true in the last row, which belong to the last step.
+
+        `RecordToStore` marks an episode that was cut on the row of its final observation, where
+        Minari has no place for a flag.
+        """
+        last = self._view.read_rows([episode.stop - 1], fields=self._fields)
+        flags = [leaf for leaf in self.leaves if leaf.top in _FLAGS]
+        found = {leaf.top: last[batch_key(leaf.spec.name)][0] for leaf in flags}
+        return {top: flag for top, flag in found.items() if np.any(flag)}
+
+    def _check_end(self, leaf: _Leaf, mask: NDArray[np.bool_], row: int) -> None:
         """Refuse a value in the last row of an episode, for which Minari has no place."""
-        if mask.any() and (leaf.top not in _FLAGS or np.any(values)):
+        if mask.any() and leaf.top not in _FLAGS:
             raise ValueError(
                 f"{self._view._where()}: to_minari: row {row} is the last one of its episode and "
                 f"has {leaf.spec.name!r}; expected a last row with only the final observation"
