@@ -15,7 +15,7 @@ from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
 from stream_store._file_errors import naming
 from stream_store._outside import require_outside
-from stream_store._segment_cuts import CutState, find_cuts
+from stream_store._segment_cuts import CutState, find_cuts, find_interleaved, interleaved_text
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
@@ -91,10 +91,15 @@ def _partial(target: Path, operation: str) -> Path:
     return target.with_name(f".{target.name}.partial-{os.getpid()}")
 
 
-def episodes_of(view: StoreLife, by: str | Sequence[str] | None) -> list[Episode]:
+def episodes_of(
+    view: StoreLife, by: str | Sequence[str] | None, operation: str = "convert"
+) -> list[Episode]:
     """The segments of a snapshot as episodes; without `by`, all rows are one episode.
 
     Empty if the snapshot has no rows.
+
+    Raises:
+        ValueError: the fields cannot cut episodes, or rows of several episodes are interleaved.
     """
     if view.kept_rows == 0:
         return []
@@ -103,6 +108,14 @@ def episodes_of(view: StoreLife, by: str | Sequence[str] | None) -> list[Episode
     names = [by] if isinstance(by, str) else list(by)
     view.snapshot(view.first_row).segments(names)  # checks the fields
     starts = [view.first_row, *_cuts(view, names)]
+    if len(names) == 1:
+        twice = find_interleaved(view, names[0], starts)
+        if twice is not None:
+            raise ValueError(
+                f"{view._where()}: {operation}: {interleaved_text(view, names[0], twice)}. Sort "
+                "the rows by episode into another store first, as the guide page about Gymnasium "
+                "shows"
+            )
     stops = [*starts[1:], view.num_rows]
     return [
         Episode(number, start, stop)

@@ -82,7 +82,7 @@ def to_lerobot(
         require("PIL.Image", f"{_OPERATION}: images", extra="lerobot")
     if video:
         require("av", f"{_OPERATION}: video=True", extra="video")
-    episodes = episodes_of(view, _cuts(view, by))
+    episodes = episodes_of(view, _cuts(view, by), _OPERATION)
     reader = FrameReader(
         view, plan, fps, clock, tolerance, resample is not None, missing, float(max_gap)
     )

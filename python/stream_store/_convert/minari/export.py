@@ -160,7 +160,7 @@ class _Writer:
         self.leaves = [leaf for top in NAMES for leaf in self._leaves(top)]
         self._fields = [leaf.spec.name for leaf in self.leaves]
         self._texts = {leaf.path: _Texts() for leaf in self.leaves if leaf.spec.is_bytes}
-        self._episodes = episodes_of(view, episode)
+        self._episodes = episodes_of(view, episode, "to_minari")
         self._numbers: list[Episode] = []  # those that are written
         used = {episode, "seed", "options", METADATA, EPISODE_METADATA, *names.values()}
         for name in known:
@@ -201,14 +201,20 @@ class _Writer:
     def write(self, path: Path, progress: Progress | None) -> None:
         """Write all episodes that have a step."""
         total = sum(one.rows for one in self._episodes)
+        alone: list[int] = []
         with self._h5py.File(path, "w", track_order=True) as file:
             for one in self._episodes:
                 if one.rows < 2:
-                    self.left_out[f"row {one.start}"] = "an episode without a step"
+                    alone.append(one.start)
                 else:
                     self._write_episode(file, one)
                 if progress is not None:
                     progress(one.stop - self._view.first_row, total)
+        if len(alone) == 1:
+            self.left_out[f"row {alone[0]}"] = "an episode without a step"
+        elif alone:
+            shown = ", ".join(map(str, alone[:20])) + ", …" * (len(alone) > 20)
+            self.left_out[f"{len(alone):,} rows"] = f"episodes without a step: {shown}"
 
     def _write_episode(self, file: Any, episode: Episode) -> None:
         number = len(self._numbers)
