@@ -277,6 +277,12 @@ REFUSED = {
     "by": ({"x": "int8"}, {"x": [1]}, {"by": None}, r"by= \(--by\) must name the field"),
     "field": ({"x": "int8"}, {"x": [1]}, {"fields": ["z"]}, "fields names 'z'"),
     "gap": ({"x": "int8"}, {"x": [1]}, {"max_gap": 0}, "max_gap=0: expected a positive time"),
+    "task": ({"x": "int8"}, {"x": [1]}, {"task": 5}, "task=5: expected a string field, or the"),
+    "tasks": ({"x": "int8"}, {"x": [1]}, {"task": ["a", "b"]}, r"task=\['a', 'b'\]: expected a"),
+    "fields": ({"x": "int8"}, {"x": [1]}, {"fields": 5}, "fields must be a name or a list of nam"),
+    "facts": ({"x": "int8"}, {"x": [1]}, {"episode_fields": [5]}, "episode_fields must be names"),
+    "names": ({"x": "int8"}, {"x": [1]}, {"names": "x"}, "names='x': expected a mapping"),
+    "robot": ({"x": "int8"}, {"x": [1]}, {"robot_type": 5}, "robot_type=5: expected a text"),
     "slash": ({"x/y": "int8"}, {"x/y": [1]}, {}, "its name contains '/'"),
     "video": ({"x": "int8"}, {"x": [1]}, {"video": True, "images": None}, "video=True needs"),
 }
@@ -292,13 +298,20 @@ def test_refusals_name_the_field_and_leave_nothing(tmp_path: Path, case: str) ->
     assert list(tmp_path.iterdir()) == []
 
 
+DROPPED = (
+    "a feature is missing there: 'action' in 2; fields= chooses features, and episode_fields= "
+    "those that an episode has once"
+)
+
+
 def test_rows_that_lack_a_field_can_be_dropped(tmp_path: Path) -> None:
     with StreamStore(fields={"done": "bool", "action": "float32"}) as store:
         store.extend({"done": [False, True, False, True], "action": [1.0, None, 2.0, None]})
         report = store.to_lerobot(tmp_path / "set", fps=2, by="done", missing="drop", check=True)
+        more = store.to_lerobot(tmp_path / "set", fps=2, by="done", missing="drop", append=True)
         store.to_lerobot(tmp_path / "zero", fps=2, by="done", missing="zero")
     assert (report.rows, report.episodes) == (2, 2)
-    assert report.left_out == {"2 rows": "a feature is missing there"}
+    assert report.left_out == more.left_out == {"2 rows": DROPPED}
     table = pq.read_table(tmp_path / "zero/data/chunk-000/file-000.parquet")
     assert table.column("action").to_pylist() == [1.0, 0.0, 2.0, 0.0]
 

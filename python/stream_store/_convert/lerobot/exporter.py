@@ -61,6 +61,8 @@ def to_lerobot(
     _require_one_of("missing", missing, MISSING)
     if resample is not None and time_field is None:
         raise ValueError(f"{_OPERATION}: resample={resample!r} needs time_field")
+    if robot_type is not None and not isinstance(robot_type, str):
+        raise ValueError(f"{_OPERATION}: robot_type={robot_type!r:.60}: expected a text or None")
     if not max_gap > 0:
         raise ValueError(f"{_OPERATION}: max_gap={max_gap!r}: expected a positive time in seconds")
     pa = require("pyarrow", _OPERATION, extra="lerobot")
@@ -136,7 +138,7 @@ def _write(
     total = reader.view.kept_rows
     residency = Residency(reader.view)
     left: list[int] = []
-    rows = 0
+    rows, before = 0, writer.frames
     for episode in episodes:
         writer.begin(reader.count(episode))
         for frames in reader.frames(episode):
@@ -149,8 +151,13 @@ def _write(
     if left:
         shown = ", ".join(map(str, left[:20]))
         reader.plan.left_out[f"{len(left)} episodes"] = f"no frame has all features: {shown}"
-    if reader.missing == "drop" and rows > writer.frames:
-        reader.plan.left_out[f"{rows - writer.frames} rows"] = "a feature is missing there"
+    dropped = rows - (writer.frames - before)
+    if reader.missing == "drop" and not reader.resample and dropped:
+        counts = ", ".join(f"{name!r} in {n:,}" for name, n in sorted(reader.lacking.items()))
+        reader.plan.left_out[f"{dropped:,} rows"] = (
+            f"a feature is missing there: {counts}; fields= chooses features, and episode_fields= "
+            "those that an episode has once"
+        )
 
 
 def _checked_fps(fps: Any) -> int:

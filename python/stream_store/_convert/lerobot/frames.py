@@ -61,6 +61,7 @@ class FrameReader:
     missing: str
     max_gap: float
     last_task: list[str] = field(default_factory=list)  # of the previous episode, if any
+    lacking: dict[str, int] = field(default_factory=dict)  # rows dropped for want of a feature
 
     def frames(self, episode: Episode) -> Iterator[Frames]:
         """The frames of an episode; none if all its rows are dropped. Episodes come in order."""
@@ -139,10 +140,13 @@ class FrameReader:
                     f"{_OPERATION}: field {one.name!r} is missing in row {rows}, and perhaps in "
                     "others; every frame needs all features. missing='drop' leaves such rows out, "
                     "missing='zero' writes 0 or '' (not for image files), and resample='latest' "
-                    "takes the latest value"
+                    "takes the latest value. A fact that an episode has once, such as its seed, "
+                    "belongs into episode_fields="
                 )
             if self.missing == "drop":
                 keep &= mask
+                missing = len(mask) - int(np.count_nonzero(mask))
+                self.lacking[one.name] = self.lacking.get(one.name, 0) + missing
         return keep
 
     def _tasks(self, read: dict[str, Any], task: str) -> tuple[list[str], str]:
