@@ -165,6 +165,25 @@ def test_append_adds_files_and_rewrites_only_meta(written: Path, tmp_path: Path)
     assert list(tmp_path.iterdir()) == [root]
 
 
+@pytest.mark.parametrize(
+    ("feature", "value", "found"),
+    [("float64[3]", [1, 2, 3], r"float64\[3\]"), ("float32[2]", [1, 2], r"float32\[2\]")],
+)
+def test_append_refuses_a_feature_of_another_form(
+    tmp_path: Path, feature: str, value: Any, found: str
+) -> None:
+    for place, form, item in ((0, "float64[2]", [1, 2]), (1, feature, value)):
+        with StreamStore(fields={"x": form}) as store:
+            store.append_step({"x": item})
+            if not place:
+                store.to_lerobot(tmp_path / "set", fps=10, by=())
+                continue
+            said = rf"append: expected feature 'x' float64\[2\], as the .* but found {found}"
+            with pytest.raises(ValueError, match=said):
+                store.to_lerobot(tmp_path / "set", fps=10, by=(), append=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def test_images_survive_as_png(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 3), dtype=np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -101,15 +101,19 @@ def to_lerobot(
         if state is not None:
             writer.start_from(state)
         try:
-            _write(reader, writer, episodes, progress)
+            _write(
+                reader,
+                writer,
+                episodes,
+                progress,
+                lambda: None if state is None else check_same(target, state, writer.info()),
+            )
             writer.finish()
         except BaseException:
             with suppress(Exception):  # closing files that could not be written fails again
                 writer.close()
             raise
         writer.close()
-        if state is not None:
-            check_same(target, state, writer.info())
         if check:
             if state is not None:
                 link_existing(target, root)
@@ -133,21 +137,31 @@ def _write(
     writer: DatasetWriter,
     episodes: Sequence[Episode],
     progress: Progress | None,
+    check: Callable[[], None],
 ) -> None:
-    """Write all episodes; those without frames are named in the plan."""
+    """Write all episodes; those without frames are named in the plan.
+
+    `check` is called once, when the shapes of all features are known.
+    """
     total = reader.view.kept_rows
     residency = Residency(reader.view)
     left: list[int] = []
     rows, before = 0, writer.frames
+    checked = False
     for episode in episodes:
         writer.begin(reader.count(episode))
         for frames in reader.frames(episode):
             residency.touched(writer.add(frames))
             if progress is not None:
                 progress(episode.start - reader.view.first_row + frames.rows_done, total)
+        if writer.has_frames and not checked:
+            check()
+            checked = True
         if not writer.end(reader.facts(episode)):
             left.append(episode.number)
         rows += episode.rows
+    if not checked:
+        check()
     if left:
         shown = ", ".join(map(str, left[:20]))
         reader.plan.left_out[f"{len(left)} episodes"] = f"no frame has all features: {shown}"
