@@ -49,6 +49,8 @@ def test_texts_lists_and_images_are_read(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("text", data=["é" * i for i in range(5)], dtype=h5py.string_dtype())
         file["ascii"] = np.array([b"a", b"bb", b"", b"c", b"d"])
+        file["utf8"] = np.array(["é".encode() * i for i in range(5)])  # declared as ASCII
+        file["once"] = np.array("é".encode())
         for name, kind in (("jpeg", np.uint8), ("list", np.int32)):
             ragged = file.create_dataset(name, (5,), dtype=h5py.vlen_dtype(kind))
             for i in range(5):
@@ -58,6 +60,8 @@ def test_texts_lists_and_images_are_read(tmp_path: Path) -> None:
         file.create_dataset("kind", data=[1, 2, 1, 2, 1], dtype=kinds)
     row = imported(path).row(4)
     assert (row["text"], row["ascii"], row["jpeg"]) == ("éééé", "d", bytes(range(4)))
+    assert row["utf8"] == "éééé"
+    assert imported(path).row(0)["once"] == "é"
     assert row["list"].tolist() == [0, 1, 2, 3]
     assert (row["image"] == filled("u1", (5, 4, 6, 3))[4]).all()
     assert (row["kind"], row["kind"].dtype) == (1, np.int16)
@@ -97,6 +101,26 @@ def test_robomimic_and_isaac_lab_episodes_keep_their_numbers(tmp_path: Path) -> 
     with h5py.File(path) as file:
         expected = np.concatenate([file[f"data/demo_{i}/obs/image"][:] for i in range(12)])
     assert (store.read_rows(slice(None))["obs"]["image"] == expected).all()
+
+
+def test_the_report_names_what_is_not_as_in_the_file(tmp_path: Path) -> None:
+    """Episodes without rows vanished, and an array took the place of the numbers of episodes."""
+    path = tmp_path / "demos.hdf5"
+    with h5py.File(path, "w") as file:
+        for i, rows in enumerate((0, 2, 0, 3)):
+            file[f"data/demo_{i}/actions"] = np.zeros((rows, 2))
+    store = StreamStore()
+    report = store.from_hdf5(path, check=True)
+    assert report.left_out == {"2 episodes": "without a row: 0, 2"}
+    assert (report.episodes, report.changes) == (2, {})
+    with h5py.File(path, "a") as file:
+        for i, numbers in enumerate(([], [0, 1], [], [5, 5, 5])):
+            file[f"data/demo_{i}/episode"] = np.array(numbers, np.int64)
+    store = StreamStore()
+    report = store.from_hdf5(path)
+    assert store.read_rows(slice(None))["episode"].tolist() == [0, 1, 5, 5, 5]
+    assert "in place of the numbers of episodes" in report.changes["episode"]
+    assert not StreamStore().from_hdf5(path, map={"episode": "episode"}).changes
 
 
 def test_d4rl_episodes_end_at_terminals_and_timeouts(tmp_path: Path) -> None:

@@ -107,6 +107,10 @@ class ArraySource(Source):
         self.options = {**options, "map": None if map is None else dict(map)}
         self.left_out: dict[str, str] = {}
         self.changes: dict[str, str] = {}
+        empty = [one.number for one in self._list if not one.rows]
+        if empty:
+            shown = ", ".join(str(number) for number in empty[:20]) + ", …" * (len(empty) > 20)
+            self.left_out[f"{len(empty):,} episodes"] = f"without a row: {shown}"
         if not self.rows:
             raise ValueError(f"{path}: from_{format}: expected rows, found none")
         features = self._array_features()
@@ -128,6 +132,10 @@ class ArraySource(Source):
             self._targets = {one: (name,) for one, name in by_path.items()}
             owners = set(by_path.values())
         self._numbers = EPISODE not in owners
+        if map is None and not self._numbers:
+            self.changes[EPISODE] = (
+                "the values of the source, which has this name, in place of the numbers of episodes"
+            )
         if self._numbers:
             numbers = [one.number for one in self._list if one.rows]
             self.episode_field = EPISODE

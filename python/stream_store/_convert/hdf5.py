@@ -87,7 +87,7 @@ class Hdf5Source(ArraySource):
         except BaseException:
             self._files.close()
             raise
-        self.left_out = self._skipped
+        self.left_out |= self._skipped
 
     def close(self) -> None:
         """Release the file."""
@@ -175,7 +175,7 @@ def _form(h5py: Any, dtype: Any, shape: tuple[int, ...], where: str) -> tuple[st
     if h5py.check_string_dtype(dtype) is not None:
         if shape:
             raise ValueError(f"{where}: expected one text per row, found arrays of texts")
-        return "packed string", lambda data, a, b: list(data.asstr()[a:b]), _TEXT_BYTES
+        return "packed string", lambda data, a, b: list(data.asstr("utf-8")[a:b]), _TEXT_BYTES
     inner = h5py.check_vlen_dtype(dtype)
     if inner is not None:
         if shape or inner.kind not in "biuf":
@@ -369,7 +369,7 @@ class _File:
         """The value of a dataset that an episode has once."""
         try:
             if self._files.h5py.check_string_dtype(dataset.dtype) is not None:
-                value = dataset.asstr()[()]
+                value = dataset.asstr("utf-8")[()]
                 return value if isinstance(value, str) else np.asarray(value, object)
             value = dataset[()]
         except (OSError, UnicodeDecodeError) as error:
@@ -386,5 +386,5 @@ class _File:
         for name, dataset in self._datasets(group):
             if self._files.h5py.check_string_dtype(dataset.dtype) is None:
                 raise ValueError(f"{self._path}: {dataset.name}: expected names of episodes")
-            masks[name] = set(dataset.asstr()[:].tolist())
+            masks[name] = set(dataset.asstr("utf-8")[:].tolist())
         return masks
