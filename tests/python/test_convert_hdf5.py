@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,27 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="expected files"):
         StreamStore().from_hdf5(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("signature", [b"SNOD", b"TREE", b"HEAP"])
+def test_every_error_of_damaged_metadata_names_the_file(tmp_path: Path, signature: bytes) -> None:
+    """Some were those of h5py: "Unable to get group info (bad symbol table node signature)"."""
+    path = tmp_path / "demos.hdf5"
+    with h5py.File(path, "w") as file:
+        for i in range(2):
+            group = file.create_group(f"data/demo_{i}")
+            group["actions"] = np.zeros((3, 2))
+            group["obs/q"] = np.zeros(3)
+        file["mask/train"] = np.array(["demo_0"], "S")
+    data = path.read_bytes()
+    places = [found.start() for found in re.finditer(signature, data)]
+    assert len(places) > 4
+    for place in places:
+        path.write_bytes(data[:place] + b"\0\0\0\0" + data[place + 4 :])
+        with pytest.raises(ValueError, match="cannot ") as refused:
+            StreamStore().from_hdf5(path)
+        assert str(refused.value).startswith(f"{path}: "), refused.value
+        assert "\n" not in str(refused.value)
 
 
 def test_a_damaged_chunk_names_the_array_and_changes_nothing(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
 from stream_store.errors import CheckError
 
-from .arrow_errors import read_batches, reading
 from .checking import same_value
 from .exporting import new_file
+from .file_reading import read_batches, reading
 from .report import ConversionReport
 
 _OPERATION = "convert"

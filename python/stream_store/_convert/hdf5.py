@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ from .arrays import (
     same_length,
     with_facts,
 )
+from .file_reading import reading
 from .importing import import_source
 from .report import ConversionReport
 
@@ -81,8 +83,9 @@ class Hdf5Source(ArraySource):
         try:
             episodes: list[EpisodeArrays] = []
             for file in files:
-                found = _File(self._files, file, self._skipped)
-                episodes += found.episodes(layout, None if len(files) == 1 else len(episodes))
+                with reading_hdf5(file, "from_hdf5"):
+                    found = _File(self._files, file, self._skipped)
+                    episodes += found.episodes(layout, None if len(files) == 1 else len(episodes))
             super().__init__("hdf5", path, episodes, map, {"layout": layout})
         except BaseException:
             self._files.close()
@@ -103,6 +106,18 @@ def _files_of(path: Path) -> list[Path]:
     if not files:
         raise ValueError(f"{path}: from_hdf5: expected files {', '.join(_SUFFIXES)}, found none")
     return sorted(files, key=lambda one: natural(one.name))
+
+
+@contextmanager
+def reading_hdf5(path: Path, operation: str) -> Iterator[None]:
+    """Name the file in errors of h5py about metadata; those of this package name it already."""
+    try:
+        yield
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError) as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        with reading(path, operation):
+            raise
 
 
 def natural(name: str) -> tuple[Any, ...]:
@@ -157,7 +172,7 @@ class Hdf5Array(StoredArray):
         try:
             dataset = self._files.get(self._path)[self._name]
             return self._convert(dataset, start, stop)
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(
                 f"{self.where}: from_hdf5: cannot read rows [{start}, {stop}): {error}"
             ) from error

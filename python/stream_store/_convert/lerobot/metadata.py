@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream_store._convert.arrow_errors import reading
+from stream_store._convert.file_reading import reading
 from stream_store._exchange.optional import require
 
 from .layout import DATA_PATH, TASKS, VIDEO_PLACE, is_fact

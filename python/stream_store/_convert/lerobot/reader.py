@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_store._convert.arrow_errors import read_batches, reading
+from stream_store._convert.file_reading import read_batches, reading
 from stream_store._convert.source import BLOCK_BYTES, Block, Source, choose_fields
 from stream_store._exchange.optional import require
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stream_store._convert.arrays import StoredArray, array_feature
-from stream_store._convert.arrow_errors import reading
+from stream_store._convert.file_reading import reading
 from stream_store._exchange.optional import require
 
 from .jpeg import decoded

@@ -1,4 +1,4 @@
-"""Errors of pyarrow about files: each becomes one that names the file."""
+"""Errors of pyarrow and h5py about files: each becomes one that names the file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 @contextmanager
 def reading(path: Path, operation: str, hint: str = "") -> Iterator[None]:
-    """Name the file in all errors of pyarrow while it is read.
+    """Name the file in all errors of a library while it is read.
 
-    A damaged file raises nearly any exception of pyarrow, and an OSError without a number, none of
-    which names the file. All become a ValueError of one line. An error of the operating system
+    A damaged file raises nearly any exception of the library, and an OSError without a number, none
+    of which names the file. All become a ValueError of one line. An error of the operating system
     keeps its type.
 
     Args:
@@ -51,5 +51,6 @@ def one_line(text: object) -> str:
 
 
 def _unreadable(path: Path, operation: str, hint: str, error: Exception) -> ValueError:
-    reason = one_line(error) or type(error).__name__
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    reason = one_line(text) or type(error).__name__
     return ValueError(f"{path}: {operation}: the file cannot be read{hint}: {reason}")
