@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+#: Suffixes of the HDF5 files of a directory.
+HDF5_SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
+
 
 @contextmanager
 def reading(path: Path, operation: str, hint: str = "") -> Iterator[None]:

@@ -33,7 +33,7 @@ from .arrays import (
     same_length,
     with_facts,
 )
-from .file_reading import reading
+from .file_reading import HDF5_SUFFIXES, reading
 from .importing import import_source
 from .report import ConversionReport
 
@@ -43,7 +43,6 @@ Hdf5Layout = Literal["auto", "robomimic", "d4rl", "episodes", "flat"]
 EPISODE_ATTRIBUTES, FILE_ATTRIBUTES = "episode_attrs", "file_attrs"
 
 _LAYOUTS = ("auto", "robomimic", "d4rl", "episodes", "flat")
-_SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
 _ENDS = ("terminals", "timeouts")
 _ONCE = "initial_state"  # of Isaac Lab: arrays with one row per episode
 _MAX_DEPTH = 32
@@ -102,9 +101,10 @@ def _files_of(path: Path) -> list[Path]:
         raise FileNotFoundError(f"{path}: from_hdf5: no such file or directory")
     if not path.is_dir():
         return [path]
-    files = [one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES and one.is_file()]
+    files = [one for one in path.iterdir() if one.suffix.lower() in HDF5_SUFFIXES and one.is_file()]
     if not files:
-        raise ValueError(f"{path}: from_hdf5: expected files {', '.join(_SUFFIXES)}, found none")
+        suffixes = ", ".join(HDF5_SUFFIXES)
+        raise ValueError(f"{path}: from_hdf5: expected files {suffixes}, found none")
     return sorted(files, key=lambda one: natural(one.name))
 
 
