@@ -197,6 +197,27 @@ def test_an_interrupted_import_is_resumed(tmp_path: Path, monkeypatch: pytest.Mo
 # --- errors ---
 
 
+def test_errors_about_fields_and_values_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["a.b"] = file["a/b"] = np.zeros(3)
+    with pytest.raises(ValueError, match=r"a\.h5: hdf5: field 'a\.b': a duplicate name"):
+        StreamStore().from_hdf5(path)
+    with h5py.File(path, "w") as file:
+        file["x"] = np.array([1, 300])
+    for place in (None, tmp_path / "store"):
+        with StreamStore(place, fields={"episode": "int64", "x": "uint8"}) as store:
+            with pytest.raises(ValueError, match=r"a\.h5: hdf5: .* field 'x' .*300"):
+                store.from_hdf5(path)
+            assert store.num_rows == 0
+    with StreamStore(tmp_path / "store") as store:
+        store.append_step({"episode": 0, "x": 1})
+        with pytest.raises(ValueError, match="^[^:]*/store has 1 rows: append=True adds"):
+            store.from_hdf5(path)
+
+
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [

@@ -9,7 +9,8 @@ fields declares them and adds the rows at the same time; a temporary store has o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,17 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
 
 
+@contextmanager
+def naming_source(source: Source) -> Iterator[None]:
+    """Name the source in an error about its fields or values."""
+    try:
+        yield
+    except ValueError as error:
+        if type(error) is not ValueError or str(error).startswith(str(source.path)):
+            raise
+        raise ValueError(f"{source.path}: {source.format}: {error}") from error
+
+
 class _Import:
     """One import: where the rows of the store began, and what is collected but not committed."""
 
@@ -103,9 +115,10 @@ class _Import:
     ) -> None:
         self._store, self._source, self._progress = store, source, progress
         self._append = append
-        self._specs: list[FieldSpec] | None = (
-            None if store.fields else parse_fields(dict(source.fields))
-        )
+        self._specs: list[FieldSpec] | None = None
+        if not store.fields:
+            with naming_source(source):
+                self._specs = parse_fields(dict(source.fields))
         self._journal = None if store._temporary else Journal(store)
         self._begin(resume)
         self._collected = StoreLife(None, "a", (_CAPACITY, 0), 0.0, (0.0, 0, False))
@@ -196,13 +209,15 @@ class _Import:
             whole, ended = ended and block.ends_episode, block.ends_episode
             episode = block.episode + 1
             before = self._nbytes()
-            self._take(block, whole)
+            with naming_source(self._source):
+                self._take(block, whole)
             self._residency.touched(abs(self._nbytes() - before))
             self._rows += block.rows
             self._episodes += ended
             if self._progress is not None:
                 self._progress(done + self._rows, max(total, done + self._rows) if total else 0)
-        self._commit_collected(episode, last=True)
+        with naming_source(self._source):
+            self._commit_collected(episode, last=True)
 
     def _nbytes(self) -> int:
         return self._collected.nbytes + (self._store.nbytes if self._store.fields else 0)
