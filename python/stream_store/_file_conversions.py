@@ -176,8 +176,9 @@ class FileConversions(StoreLife):
         Args:
             src: directory of the data set, or ``data`` within.
             map: field name -> path, such as ``observations/image``; None imports all.
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was interrupted; start one if the store is empty.
             check: read the data set again afterwards, and compare every value.
             progress: called with rows done and rows in all; an exception ends the import.
@@ -251,7 +252,8 @@ class FileConversions(StoreLife):
             action: the field of actions.
             reward: the field of rewards.
             terminated: the field of terminations; false where missing.
-            truncated: the field of truncations; false where missing.
+            truncated: the field of truncations; false where missing. True in the last row, where
+                recorders mark an episode that was cut, is written for the last step.
             info: the struct of further values per step, if the store has one.
             observation_space: a space of Gymnasium, or its JSON. By default it is that of the data
                 set which was imported, or takes all values of the dtype.
@@ -328,8 +330,9 @@ class FileConversions(StoreLife):
                 ``timeouts``. "episodes": one group each at the top. "flat": arrays of equal length
                 are one episode. "auto" recognises it.
             map: field name -> path within an episode, such as ``obs/image``; None imports all.
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was interrupted; start one if the store is empty.
             check: read the file again afterwards, and compare every value.
             progress: called with rows done and rows in all; an exception ends the import.
@@ -389,8 +392,9 @@ class FileConversions(StoreLife):
         Args:
             src: a group of version 2 or 3 of the format, in a directory or a zip file.
             map: field name -> path, such as ``img``; None imports all.
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was interrupted; start one if the store is empty.
             check: read the group again afterwards, and compare every value.
             progress: called with rows done and rows in all; an exception ends the import.

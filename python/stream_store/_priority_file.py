@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._file_errors import naming
+from ._outside import require_outside
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,6 +29,7 @@ def write_priorities(
 
     A crash leaves the old file or the new one.
     """
+    require_outside(path, "save_priorities")
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "version": np.array(_VERSION),
         "stores": np.array(list(ids)),

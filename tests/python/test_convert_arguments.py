@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import stream_store
+from cli_helpers import cli
 from stream_store import StreamStore
 from test_convert import run_command
+
+FIELDS = {"e": "int64", "x": "int64", "y": "float64", "seed": "int64", "ok": "bool"}
 
 
 @pytest.fixture(name="run")
@@ -78,7 +81,11 @@ def test_report_of_two_steps_says_what_the_import_left_out(tmp_path: Path) -> No
         (["--map", "a=x", "--map", "a=episode"], "--map: 'a' is given twice"),
         (["-o", "map=5"], "--option map: use --map instead"),
         (["-o", "progress=1"], "--option progress: use --json"),
-        (["--to", "lerobot", "--fps", "10", "-o", "episode-fields=5"], "--option episode-fields=5"),
+        (["-o", "step_ns=x"], "--option step_ns: expected a whole number, found 'x'"),
+        (["-o", "max-gap=x"], "--option max_gap: expected a number, found 'x'"),
+        (["-o", "video=2"], "--option video: expected true or false, found '2'"),
+        (["-o", "task=a", "-o", "task=b"], "--option: 'task' is given twice"),
+        (["-o", "names=x"], "--option names: it has names and values; expected a call of the Pyt"),
     ],
 )
 def test_command_answers_wrong_options_in_one_line(
@@ -151,7 +158,7 @@ def test_a_bag_of_ros_2_is_recognised(tmp_path: Path) -> None:
     report = stream_store.convert(tmp_path / "bag", tmp_path / "run")
     assert (report.format, report.episodes, report.rows) == ("mcap", 2, 2)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"an MCAP file or a folder of them, .*found none of them"):
+    with pytest.raises(ValueError, match=r"MCAP file or a directory .*found none of them"):
         stream_store.convert(tmp_path / "empty", tmp_path / "other")
 
 
@@ -184,3 +191,31 @@ def test_ctrl_c_says_how_to_continue(tmp_path: Path, monkeypatch: pytest.MonkeyP
     calls.clear()
     _, errors = cli_output("convert", tmp_path / "a.h5", tmp_path / "rows.parquet", code=130)
     assert errors == ""
+
+
+def test_the_command_takes_lists_and_texts_that_look_like_numbers(run: Path) -> None:
+    """A list could not be given, though messages advise fields=, and 5 could not be a task."""
+    pytest.importorskip("typer")
+    pytest.importorskip("mcap")
+    pq = pytest.importorskip("pyarrow.parquet")
+    with StreamStore(run.with_name("more"), fields=FIELDS) as store:
+        for i in range(6):
+            store.append_step({"e": i // 2, "x": i, "y": 2 * i, "seed": i // 2, "ok": i > 3})
+    target = run.with_name("set")
+    lists = ["-o", "fields=x", "-o", "fields=y", "-o", "episode-fields=seed"]
+    cli(
+        *("convert", run.with_name("more"), target, "--to", "lerobot", "--fps", 10, "--by", "e"),
+        *(*lists, "-o", "episode_fields=ok", "-o", "task=5"),
+    )
+    data = pq.read_table(target / "data/chunk-000/file-000.parquet")
+    assert {"x", "y"} == set(data.column_names) & set(FIELDS)
+    episodes = pq.read_table(target / "meta/episodes/chunk-000/file-000.parquet")
+    assert episodes.column("seed").to_pylist() == [0, 1, 2]
+    assert episodes.column("ok").to_pylist() == [False, False, True]
+    assert episodes.column("tasks").to_pylist() == [["5"]] * 3
+    some = ["-o", "episodes=0", "-o", "episodes=2"]
+    cli("convert", target, run.with_name("copy"), *some)
+    with StreamStore(run.with_name("copy"), "r") as copy:
+        assert copy.read_rows(slice(None))["x"].tolist() == [0, 1, 4, 5]
+    cli("convert", run.with_name("more"), run.with_name("a.mcap"), "-o", "fields=x")
+    cli("convert", run.with_name("a.mcap"), run.with_name("topic"), "-o", "topics=/x")

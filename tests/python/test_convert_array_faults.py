@@ -83,11 +83,11 @@ def test_episodes_without_rows_are_reported(tmp_path: Path) -> None:
     for path in (write(tmp_path / "a.h5", demos), write(tmp_path / "a.zarr", ends)):
         report = read(path, StreamStore())
         assert (report.rows, report.episodes) == (5, 2)
-        assert report.left_out == {"2 of 4 episodes": "without rows: 0, 2"}
+        assert report.left_out == {"2 episodes": "without a row: 0, 2"}
     many = {f"data/demo_{i}/actions": np.ones((i // 49, 2)) for i in range(50)}
     report = read(write(tmp_path / "many.h5", many), StreamStore())
-    assert list(report.left_out) == ["49 of 50 episodes"]
-    assert report.left_out["49 of 50 episodes"].endswith("18, 19, …")
+    assert list(report.left_out) == ["49 episodes"]
+    assert report.left_out["49 episodes"].endswith("18, 19, …")
 
 
 # --- texts ---

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 
 from stream_store import StreamStore
+from stream_store._convert import exporting
+from stream_store.gym import RecordToStore
 
 minari = pytest.importorskip("minari")
 
@@ -199,6 +202,39 @@ def test_a_recorded_store_opens_in_minari(tmp_path: Path) -> None:
     copy = StreamStore()
     copy.from_minari(tmp_path / "walk-v0", check=True)
     assert copy.num_rows == 4
+
+
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_cut_episodes_of_a_recorder_are_truncated_in_minari(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """The recorder marks the cut on the final row, which was refused: no recording was exported."""
+    monkeypatch.setattr(exporting.row_blocks, "__defaults__", (block,))
+    expected: list[list[tuple[float, bool, bool]]] = []
+    with RecordToStore(gymnasium.make("CartPole-v1"), tmp_path / "run") as env:
+        for cut in (3, None, 1, None, 7):  # steps until `reset` or `close`; None: until the end
+            env.reset(seed=len(expected))
+            steps = []
+            while len(steps) != cut:
+                _, reward, terminated, truncated, _ = env.step(1)
+                steps.append((float(reward), terminated, truncated))
+                if terminated or truncated:
+                    break
+            if cut is not None:
+                assert not steps[-1][1]
+                steps[-1] = (*steps[-1][:2], True)
+            expected.append(steps)
+    with StreamStore(tmp_path / "run", "r") as store:
+        report = store.to_minari(tmp_path / "cart-v0", check=True)
+    assert report.changes["truncations"] == (
+        "true in the last row of 3 episodes, written for the last step"
+    )
+    dataset = minari.MinariDataset(tmp_path / "cart-v0" / "data")
+    found = [
+        list(zip(one.rewards.tolist(), one.terminations, one.truncations, strict=True))
+        for one in dataset.iterate_episodes()
+    ]
+    assert found == expected
 
 
 @pytest.mark.parametrize(

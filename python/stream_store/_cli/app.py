@@ -458,7 +458,11 @@ def convert(
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", help="NAME=VALUE: another argument of the Python method"),
+        typer.Option(
+            "--option",
+            "-o",
+            help="NAME=VALUE: another argument of the Python method; of a list, one item",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="continue an interrupted import")] = False,
     check: Annotated[bool, typer.Option(help="compare every value afterwards")] = False,

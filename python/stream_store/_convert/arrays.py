@@ -136,6 +136,10 @@ class ArraySource(Source):
             self._targets = {one: (name,) for one, name in by_path.items()}
             owners = set(by_path.values())
         self._numbers = EPISODE not in owners
+        if self._numbers:
+            numbers = [one.number for one in self._list if one.rows]
+            self.episode_field = EPISODE
+            self.episode_numbers = (min(numbers), max(numbers))
         self._facts = {path: feature for path, feature in facts.items() if path in self._targets}
         fields: dict[str, Any] = {EPISODE: "int64"} if self._numbers else {}
         for path_in_file, target in self._targets.items():
@@ -149,7 +153,7 @@ class ArraySource(Source):
         empty = [str(one.number) for one in self._list if not one.rows]
         if empty:
             shown = ", ".join(empty[:_SHOWN]) + ", …" * (len(empty) > _SHOWN)
-            self.left_out[f"{len(empty)} of {len(self._list)} episodes"] = f"without rows: {shown}"
+            self.left_out[f"{len(empty):,} episodes"] = f"without a row: {shown}"
 
     def _without_numbers(
         self, targets: Mapping[str, tuple[str, ...]], facts: Collection[str]
@@ -211,7 +215,9 @@ class ArraySource(Source):
                 stop = min(start + rows, episode.rows)
                 columns: dict[str, Any] = {}
                 if self._numbers:
-                    columns[EPISODE] = np.full(stop - start, episode.number, np.int64)
+                    columns[EPISODE] = np.full(
+                        stop - start, episode.number + self.episode_offset, np.int64
+                    )
                 if start == 0:
                     self._add_facts(columns, episode, stop)
                 for path, (array, begin) in episode.arrays.items():

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from stream_store.group import is_group
 
+from .file_reading import HDF5_SUFFIXES
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MCAP = b"\x89MCAP0\r\n"
-
-#: Suffixes of the files that are read in a folder of HDF5 files.
-HDF5_SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
 
 
 def is_store_group(path: Path) -> bool:
@@ -38,29 +37,20 @@ def is_minari(path: Path) -> bool:
 
 
 def is_mcap(path: Path) -> bool:
-    """An MCAP file, also one whose recorder was killed; or a folder of such files, as a bag."""
-    return any(_begins(one, _MCAP) for one in _files(path, (".mcap",)))
+    """A file with the magic bytes of MCAP, also one whose recorder was killed; or their directory.
+
+    Such a directory is a bag of ROS 2.
+    """
+    return any(_begins(file, _MCAP) for file in _files(path, (".mcap",)))
 
 
 def is_hdf5(path: Path) -> bool:
-    """An HDF5 file, or a folder of such files, as of ALOHA."""
+    """A file with the signature of HDF5, or a directory of such files."""
     return any(map(_is_hdf5_file, _files(path, HDF5_SUFFIXES)))
 
 
-def _files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """The file at a path; or those in a folder that an importer would read, by their suffixes."""
-    if not path.is_dir():
-        yield path
-        return
-    for one in sorted(path.iterdir()):
-        if one.suffix.lower() in suffixes and one.is_file():
-            yield one
-
-
 def _is_hdf5_file(path: Path) -> bool:
-    """Whether a file has the signature, which may follow a user block of 512, 1024, … bytes."""
-    if not path.is_file():
-        return False
+    """The signature may follow a user block of 512, 1024, … bytes."""
     size = path.stat().st_size
     offset = 0
     while offset < size:
@@ -87,6 +77,16 @@ def is_arrow(path: Path) -> bool:
     return _begins(path, b"ARROW1") or (
         path.suffix == ".arrows" and _begins(path, b"\xff\xff\xff\xff")
     )
+
+
+def _files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """The file, or those of a directory that have one of the suffixes."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        yield from (
+            one for one in path.iterdir() if one.suffix.lower() in suffixes and one.is_file()
+        )
 
 
 def _begins(path: Path, magic: bytes, offset: int = 0) -> bool:

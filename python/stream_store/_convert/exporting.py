@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
 from stream_store._file_errors import naming
+from stream_store._outside import require_outside
 from stream_store._segment_cuts import CutState, find_cuts
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
@@ -25,7 +26,6 @@ from stream_store.features.names import batch_key
 from .lanes import episodes_by_lane, lane_fields, require_whole
 from .residency import Residency
 from .source import BLOCK_BYTES
-from .stores import is_store
 
 _CUT_ROWS = 1 << 15  # rows in which episodes are looked for together
 
@@ -64,7 +64,7 @@ def new_directory(path: AnyPath, operation: str) -> Iterator[Path]:
     After an exception it is deleted. Raises FileExistsError if `path` exists, other than as an
     empty directory, before anything is written.
     """
-    target = _target(path)
+    target = _target(path, operation)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise FileExistsError(
             f"{target}: {operation}: expected a new path or an empty directory; nothing is replaced"
@@ -85,7 +85,7 @@ def new_directory(path: AnyPath, operation: str) -> Iterator[Path]:
 @contextmanager
 def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
     """The same for one file: the path of a temporary file beside `path` to write."""
-    target = _target(path)
+    target = _target(path, operation)
     if target.exists():
         raise FileExistsError(f"{target}: {operation}: expected a new path; nothing is replaced")
     partial = _partial(target, operation)
@@ -97,11 +97,9 @@ def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _target(path: AnyPath) -> Path:
+def _target(path: AnyPath, operation: str) -> Path:
     target = Path(path_text(path)).absolute()
-    for parent in target.parents:
-        if is_store(parent):
-            raise ValueError(f"{target}: expected a path outside of the store {parent}")
+    require_outside(target, operation)
     return target
 
 

@@ -33,7 +33,7 @@ from .arrays import (
     same_length,
     with_facts,
 )
-from .detection import HDF5_SUFFIXES
+from .file_reading import HDF5_SUFFIXES, reading
 from .importing import import_source
 from .report import ConversionReport
 
@@ -82,10 +82,9 @@ class Hdf5Source(ArraySource):
         try:
             episodes: list[EpisodeArrays] = []
             for file in files:
-                number = None if len(files) == 1 else len(episodes)
-                with reading_metadata(file, "from_hdf5"):
+                with reading_hdf5(file, "from_hdf5"):
                     found = _File(self._files, file, self._skipped)
-                    episodes += found.episodes(layout, number)
+                    episodes += found.episodes(layout, None if len(files) == 1 else len(episodes))
             super().__init__("hdf5", path, episodes, map, {"layout": layout})
         except BaseException:
             self._files.close()
@@ -104,35 +103,27 @@ def _files_of(path: Path) -> list[Path]:
         return [path]
     files = [one for one in path.iterdir() if one.suffix.lower() in HDF5_SUFFIXES and one.is_file()]
     if not files:
-        raise ValueError(
-            f"{path}: from_hdf5: expected files {', '.join(HDF5_SUFFIXES)}, found none"
-        )
+        suffixes = ", ".join(HDF5_SUFFIXES)
+        raise ValueError(f"{path}: from_hdf5: expected files {suffixes}, found none")
     return sorted(files, key=lambda one: natural(one.name))
+
+
+@contextmanager
+def reading_hdf5(path: Path, operation: str) -> Iterator[None]:
+    """Name the file in errors of h5py about metadata; those of this package name it already."""
+    try:
+        yield
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError) as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        with reading(path, operation):
+            raise
 
 
 def natural(name: str) -> tuple[Any, ...]:
     """A key that sorts ``demo_2`` before ``demo_10``."""
     parts = re.split(r"(\d+)", name)
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts))
-
-
-@contextmanager
-def reading_metadata(path: Path, operation: str) -> Iterator[None]:
-    """Turn errors of h5py about damaged groups and attributes into ValueErrors that name the file.
-
-    h5py raises errors of many types, in several lines and without the file.
-    """
-    try:
-        yield
-    except (FileNotFoundError, ImportError, MemoryError):
-        raise
-    except Exception as error:
-        text = " ".join(str(error.args[0] if error.args else error).split())
-        if isinstance(error, ValueError) and str(path) in text:
-            raise
-        raise ValueError(
-            f"{path}: {operation}: cannot read the groups of the file: {text}"
-        ) from error
 
 
 class OpenFiles:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_store._cut_fields import repeated_value
 from stream_store._fields import declared_fields
-from stream_store._segment_cuts import CutState, find_cuts
+from stream_store._segment_cuts import CutState, find_cuts, find_interleaved, interleaved_text
 from stream_store._store_life import StoreLife
 from stream_store.features.names import batch_key
 
@@ -81,16 +80,14 @@ def require_whole(view: StoreLife, by: Sequence[str], starts: Sequence[int], whe
     """Refuse segments of interleaved episodes, which are not episodes.
 
     Raises:
-        ValueError: see `repeated_value`.
+        ValueError: see `find_interleaved`.
     """
-    repeated = repeated_value(view, by, starts)
-    if repeated is not None:
-        value, first, again = repeated
+    twice = find_interleaved(view, by[0], starts) if len(by) == 1 else None
+    if twice is not None:
         raise ValueError(
-            f"{where}: the rows of several episodes are interleaved: {by[0]!r} is {value} in row "
-            f"{first}, and again in row {again} after rows of others. Pass lane_by= (the command: "
-            "-o lane_by=FIELD), the int field with the number of the environment; lane_by=() "
-            "takes each change of the value as a new episode"
+            f"{where}: {interleaved_text(view, by[0], twice)}. Pass lane_by= (the command: -o "
+            "lane_by=FIELD), the int field with the number of the environment; lane_by=() takes "
+            "each change of the value as a new episode"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store._convert.checking import same_value
 from stream_store._convert.exporting import Episode, row_blocks
 from stream_store._store_life import StoreLife
 
@@ -48,6 +49,7 @@ class FrameReader:
         tolerance: of regular times, in seconds.
         resample: whether to make frames of the latest values at regular times.
         missing: what to do with a row that lacks a feature: "error", "drop" or "zero".
+        max_gap: longest time between two rows over which `resample` repeats values, in seconds.
     """
 
     view: StoreLife
@@ -57,7 +59,9 @@ class FrameReader:
     tolerance: float
     resample: bool
     missing: str
+    max_gap: float
     last_tasks: dict[int, str] = field(default_factory=dict)  # of the previous episode of a lane
+    lacking: dict[str, int] = field(default_factory=dict)  # rows dropped for want of a feature
 
     def frames(self, episode: Episode) -> Iterator[Frames]:
         """The frames of an episode; none if all its rows are dropped. Episodes come in order."""
@@ -74,20 +78,28 @@ class FrameReader:
         return max(1, int(self.clock.seconds(last, first[0])[0] * self.fps) + 1)
 
     def facts(self, episode: Episode) -> dict[str, Any]:
-        """The first value of each field with facts, None if the episode has none."""
+        """The value of each field with facts, None if the episode has none.
+
+        Raises:
+            ValueError: a field has several values in the episode.
+        """
         found: dict[str, Any] = dict.fromkeys(self.plan.facts)
+        rows: dict[str, int] = {}
         if not found:
             return found
-        for _, read in row_blocks(self.view, episode, self.plan.facts):
+        for numbers, read in row_blocks(self.view, episode, self.plan.facts):
             for name in self.plan.facts:
-                present = np.flatnonzero(read["_mask"][name])
-                if found[name] is None and len(present):
-                    value = read[name][int(present[0])]
-                    if name in read["_length"] and isinstance(value, np.ndarray):
-                        value = value[: int(read["_length"][name][int(present[0])])]
-                    found[name] = value.tolist() if hasattr(value, "tolist") else value
-            if all(value is not None for value in found.values()):
-                break
+                for i in np.flatnonzero(read["_mask"][name]).tolist():
+                    value = _fact(read, name, i)
+                    if name not in rows:
+                        found[name], rows[name] = value, int(numbers[i])
+                    elif not same_value(found[name], value):
+                        raise ValueError(
+                            f"{_OPERATION}: episode_fields: field {name!r} has several values in "
+                            f"episode {episode.number}: {str(found[name])[:60]} in row "
+                            f"{rows[name]} and {str(value)[:60]} in row {numbers[i]}; expected "
+                            "one. Leave it out of episode_fields= to write the value of each frame"
+                        )
         return found
 
     def _blocks(self, episode: Episode) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
@@ -132,10 +144,13 @@ class FrameReader:
                     f"{_OPERATION}: field {one.name!r} is missing in row {shown}, and perhaps in "
                     "others; every frame needs all features. missing='drop' leaves such rows out, "
                     "missing='zero' writes 0 or '' (not for image files), and resample='latest' "
-                    "takes the latest value"
+                    "takes the latest value. A fact that an episode has once, such as its seed, "
+                    "belongs into episode_fields="
                 )
             if self.missing == "drop":
                 keep &= mask
+                missing = len(mask) - int(np.count_nonzero(mask))
+                self.lacking[one.name] = self.lacking.get(one.name, 0) + missing
         return keep
 
     def _tasks(self, read: dict[str, Any], task: str) -> tuple[list[str], str]:
@@ -208,15 +223,17 @@ class FrameReader:
         clock = self.clock
         assert clock is not None
         state = _Latest(self._last_task(episode))
-        origin, last, end, done = None, -np.inf, 0.0, 0
+        origin, last, end, done = None, 0.0, 0.0, 0
+        before = np.array([episode.first])  # the last row of the previous block
         begin: float | None = None
         number = 0
         for rows, read in self._blocks(episode):
             raw = clock.read(self.view, rows)
             origin = raw[0] if origin is None else origin
             times = clock.seconds(raw, origin)
-            if (np.diff(times, prepend=last) < 0).any():
-                wrong = rows[np.argmax(np.diff(times, prepend=last) < 0)]
+            gaps = np.diff(times, prepend=last)
+            if (gaps < 0).any():
+                wrong = rows[np.argmax(gaps < 0)]
                 raise ValueError(
                     f"{_OPERATION}: time_field: row {wrong} is earlier than the row before it"
                 )
@@ -227,6 +244,7 @@ class FrameReader:
             if begin is None:
                 begin = self._begin(times, latest, state)
             if begin is not None:
+                self._require_short(gaps, times, begin, np.concatenate([before, rows]))
                 for instants in _instants(begin, number, self.fps, before=last):
                     at = np.searchsorted(times, instants, "right") - 1
                     values = {
@@ -239,12 +257,37 @@ class FrameReader:
             for one in self.plan.features:
                 state.keep(one, self, read, latest[one.name], rows)
             state.task = self.last_tasks[episode.lane] = task
+            before = rows[-1:]
         if begin is None:
             return
         for instants in _instants(begin, number, self.fps, until=end):
             values = {one.name: state.repeat(one, len(instants)) for one in self.plan.features}
             number += len(instants)
             yield Frames(len(instants), values, [state.task] * len(instants), done)
+
+    def _require_short(
+        self,
+        gaps: NDArray[np.float64],
+        times: NDArray[np.float64],
+        begin: float,
+        rows: NDArray[np.int64],
+    ) -> None:
+        """Refuse a long gap, such as that after a clock was set: it would be filled with frames.
+
+        `rows` are those of the times, after the last one of the block before.
+        """
+        long = (gaps > self.max_gap) & (times - gaps >= begin)
+        if long.any():
+            at = int(np.argmax(long))
+            frames = float(gaps[at]) * self.fps
+            count = f"{frames:,.0f}" if frames < 1e15 else f"{frames:.3g}"
+            raise ValueError(
+                f"{_OPERATION}: resample: rows {rows[at]} and {rows[at + 1]} are at "
+                f"{times[at] - gaps[at]:.3f} s and {times[at]:.3f} s since the episode began, so "
+                f"about {count} frames would repeat the same values; expected at most "
+                f"max_gap={self.max_gap:g} s between two rows. Correct the times, cut the episode "
+                "there with by=, or allow a longer gap with max_gap="
+            )
 
     def _latest_rows(self, feature: Feature, read: dict[str, Any]) -> NDArray[np.int64]:
         """For each row the latest row of the block, up to it, that has the feature; or -1."""
@@ -260,6 +303,14 @@ class FrameReader:
             if name not in state.values:
                 ready &= rows >= 0
         return float(times[int(np.argmax(ready))]) if ready.any() else None
+
+
+def _fact(read: dict[str, Any], name: str, i: int) -> Any:
+    """The value of a field in a row of a block, as an object of Python."""
+    value = read[name][i]
+    if name in read["_length"] and isinstance(value, np.ndarray):
+        value = value[: int(read["_length"][name][i])]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 class _Latest:

@@ -31,7 +31,7 @@ class Clock:
         """The raw times of rows: int64, or float64.
 
         Raises:
-            ValueError: a row has none.
+            ValueError: a row has none, or one that is not finite.
         """
         if self.field == STEP:
             return np.asarray(view.read_rows(rows, fields=())["_step"])
@@ -44,6 +44,13 @@ class Clock:
                 "has no time"
             )
         if values.dtype.kind == "f":
+            odd = ~np.isfinite(values)
+            if odd.any():
+                at = int(np.argmax(odd))
+                raise ValueError(
+                    f"{_OPERATION}: time_field={self.field!r}: row {rows[at]} has the time "
+                    f"{values[at]}; expected a finite number of seconds"
+                )
             return np.asarray(values, np.float64)
         return np.asarray(values.astype(np.int64) if values.dtype.kind in "Mm" else values)
 

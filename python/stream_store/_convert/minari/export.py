@@ -34,7 +34,6 @@ from .spaces import Space, box, parse_space
 
 _VERSION = "0.5.4"
 _ID = re.compile(r"(?:[-_\w][-_\w/]*[-_\w]+/)?[-_\w]+?-v\d+")  # (namespace/)name-v0
-_SHOWN = 20  # episodes without a step that a report names
 _FLAGS = ("terminations", "truncations")
 _SPACES = {"observations": "observation_space", "actions": "action_space"}
 
@@ -144,6 +143,7 @@ class _Writer:
         self._names = names
         self.left_out: dict[str, str] = {}
         self.changes: dict[str, str] = {}
+        self._moved: dict[str, int] = {}  # flags of last rows, and in how many episodes
         self.rows = self.episodes = self._steps = 0
         known = declared_fields(view).outer_names
         episode, lane_by = cuts
@@ -204,20 +204,22 @@ class _Writer:
     def write(self, path: Path, progress: Progress | None) -> None:
         """Write all episodes that have a step."""
         total = sum(one.rows for one in self._episodes)
-        done, short = 0, list[int]()
+        done = 0
+        alone: list[int] = []
         with self._h5py.File(path, "w", track_order=True) as file:
             for one in self._episodes:
                 if one.rows < 2:
-                    short.append(one.first)
+                    alone.append(one.first)
                 else:
                     self._write_episode(file, one)
                 done += one.rows
                 if progress is not None:
                     progress(done, total)
-        for row in short[:_SHOWN]:
-            self.left_out[f"row {row}"] = "an episode without a step"
-        if len(short) > _SHOWN:
-            self.left_out[f"{len(short) - _SHOWN:,} more rows"] = "episodes without a step"
+        if len(alone) == 1:
+            self.left_out[f"row {alone[0]}"] = "an episode without a step"
+        elif alone:
+            shown = ", ".join(map(str, alone[:20])) + ", …" * (len(alone) > 20)
+            self.left_out[f"{len(alone):,} rows"] = f"episodes without a step: {shown}"
 
     def _write_episode(self, file: Any, episode: Episode) -> None:
         number = len(self._numbers)
@@ -246,6 +248,11 @@ class _Writer:
             datasets[leaf.path][begin : begin + len(values)] = values
             if leaf.spec.is_bytes:
                 self._texts[leaf.path].add(values)
+        for top in self._marks(episode):
+            self._moved[top] = self._moved.get(top, 0) + 1
+            self.changes[top] = (
+                f"true in the last row of {self._moved[top]:,} episodes, written for the last step"
+            )
         self._numbers.append(episode)
         self.episodes += 1
         self.rows += episode.rows
@@ -255,14 +262,12 @@ class _Writer:
         self, episode: Episode, lengths: Mapping[str, int]
     ) -> Iterator[tuple[_Leaf, int, Any]]:
         """The values of each field with their place in its dataset, checked to be there."""
-        begin = 0
-        cut = self._is_cut(episode)
+        begin, steps = 0, episode.rows - 1
+        marks = self._marks(episode)
         for rows, batch in row_blocks(self._view, episode, self._fields):
             for leaf in self.leaves:
                 values = batch[batch_key(leaf.spec.name)]
                 mask = batch["_mask"][batch_key(leaf.spec.name)]
-                if cut and leaf.top == "truncations":
-                    values = _moved(values, begin, episode.rows)
                 count = max(0, min(len(values), lengths[leaf.path] - begin))
                 if leaf.top not in _FLAGS and not mask[:count].all():
                     row = rows[np.argmin(mask[:count])]
@@ -270,31 +275,32 @@ class _Writer:
                         f"{self._view._where()}: to_minari: row {row} has no "
                         f"{leaf.spec.name!r}; each row of an episode but the last needs one"
                     )
-                self._check_end(leaf, values[count:], mask[count:], episode.last)
+                self._check_end(leaf, mask[count:], episode.last)
+                if leaf.top in marks and begin < steps <= begin + count:
+                    values = values.copy()
+                    values[steps - 1 - begin] = marks[leaf.top]
                 if count:
                     yield leaf, begin, values[:count]
             begin += len(rows)
 
-    def _check_end(self, leaf: _Leaf, values: Any, mask: NDArray[np.bool_], row: int) -> None:
+    def _marks(self, episode: Episode) -> dict[str, Any]:
+        """The flags that are true in the last row, which belong to the last step.
+
+        `RecordToStore` marks an episode that was cut on the row of its final observation, where
+        Minari has no place for a flag.
+        """
+        last = self._view.read_rows([episode.last], fields=self._fields)
+        flags = [leaf for leaf in self.leaves if leaf.top in _FLAGS]
+        found = {leaf.top: last[batch_key(leaf.spec.name)][0] for leaf in flags}
+        return {top: flag for top, flag in found.items() if np.any(flag)}
+
+    def _check_end(self, leaf: _Leaf, mask: NDArray[np.bool_], row: int) -> None:
         """Refuse a value in the last row of an episode, for which Minari has no place."""
-        if mask.any() and (leaf.top not in _FLAGS or np.any(values)):
+        if mask.any() and leaf.top not in _FLAGS:
             raise ValueError(
                 f"{self._view._where()}: to_minari: row {row} is the last one of its episode and "
                 f"has {leaf.spec.name!r}; expected a last row with only the final observation"
             )
-
-    def _is_cut(self, episode: Episode) -> bool:
-        """Whether the final row is truncated, as `RecordToStore` marks an episode that was cut."""
-        names = [leaf.spec.name for leaf in self.leaves if leaf.top == "truncations"]
-        if not names:
-            return False
-        last = self._view.read_rows([episode.last], fields=names)
-        cut = any(bool(np.any(last[batch_key(name)])) for name in names)
-        if cut:
-            self.changes["truncations"] = (
-                "of an episode that was cut, the mark on its final row is on its last step"
-            )
-        return cut
 
     def _lengths(self, episode: Episode) -> dict[str, int]:
         """How many values each field has; those of infos may lack the one of the last row."""
@@ -407,18 +413,6 @@ class _Texts:
             "min_length": self._shortest or 0,
             "charset": "".join(sorted(self._characters)) or " ",
         }
-
-
-def _moved(truncated: Any, begin: int, count: int) -> Any:
-    """Truncations from place `begin` on with the mark of the final row on the one before it.
-
-    Minari has no place on the final row, and its own recorder marks the last step of a cut episode.
-    """
-    moved = truncated.copy()
-    for place, value in ((count - 1, False), (count - 2, True)):
-        if 0 <= place - begin < len(moved):
-            moved[place - begin] = value
-    return moved
 
 
 def _same(values: Any, found: Any) -> bool:

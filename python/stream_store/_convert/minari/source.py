@@ -16,7 +16,7 @@ import numpy as np
 
 from stream_store import _arguments
 from stream_store._convert.arrays import ArraySource, EpisodeArrays, StoredArray, with_facts
-from stream_store._convert.hdf5 import Hdf5Array, OpenFiles, reading_metadata
+from stream_store._convert.hdf5 import Hdf5Array, OpenFiles, reading_hdf5
 from stream_store._exchange.optional import require
 from stream_store._types import AnyPath
 
@@ -60,7 +60,7 @@ class MinariSource(ArraySource):
         form = self._metadata.get("data_format", "hdf5")
         try:
             if form == "hdf5":
-                with reading_metadata(self._root / MAIN_FILE, "from_minari"):
+                with reading_hdf5(self._root / MAIN_FILE, "from_minari"):
                     episodes = list(self._hdf5_episodes())
             elif form in ("arrow", "parquet"):
                 episodes = list(self._arrow_episodes(form))
@@ -174,7 +174,7 @@ class JpegArray(StoredArray):
         """Rows [start, stop)."""
         try:
             files = self._files.get(self._path)[self._name][start:stop]
-        except OSError as error:
+        except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(
                 f"{self.where}: from_minari: cannot read rows [{start}, {stop}): {error}"
             ) from error
