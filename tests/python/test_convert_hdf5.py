@@ -212,10 +212,8 @@ def test_errors_about_fields_and_values_name_the_file(tmp_path: Path) -> None:
             assert store.num_rows == 0
     with StreamStore(tmp_path / "store") as store:
         store.append_step({"episode": 0, "x": 1})
-        with pytest.raises(ValueError, match="^[^:]*/store has 1 rows: append=True adds"):
+        with pytest.raises(ValueError, match=r"^[^:]*/store has 1 rows: append=True adds"):
             store.from_hdf5(path)
-
-
 
 
 @pytest.mark.parametrize(

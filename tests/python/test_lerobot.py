@@ -102,6 +102,15 @@ def test_round_trip_keeps_every_bit(written: Path) -> None:
     assert tasks == ["push", *[None] * 3, "push", "push", *[None] * 5, "pull"]
 
 
+@pytest.mark.parametrize("episodes", ["x", 5, [0.5], [None]])
+def test_wrong_numbers_of_episodes_are_refused(written: Path, episodes: Any) -> None:
+    with StreamStore() as store:
+        with pytest.raises(ValueError, match="from_lerobot: episodes must be a list of ints, not"):
+            store.from_lerobot(written, episodes=episodes)
+        store.from_lerobot(written, episodes=np.array([1]))
+        assert store.num_rows == LENGTHS[1]
+
+
 def test_other_libraries_read_the_layout(written: Path) -> None:
     columns = make_columns()[1]
     info = json.loads((written / "meta/info.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -68,7 +69,12 @@ class LeRobotSource(Source):
         count = len(self._table.lengths)
         if episodes is None:
             return dict.fromkeys(range(count))
-        chosen = sorted({int(np.int64(number)) for number in episodes})
+        try:
+            chosen = sorted({operator.index(number) for number in episodes})
+        except TypeError:
+            raise ValueError(
+                f"{self.path}: {_OPERATION}: episodes must be a list of ints, not {episodes!r:.60}"
+            ) from None
         for number in chosen:
             if not 0 <= number < count:
                 raise IndexError(

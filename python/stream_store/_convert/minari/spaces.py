@@ -106,7 +106,13 @@ def space_json(space: Any) -> Any:
         ValueError: Minari has no form for it.
     """
     if isinstance(space, (str, dict)):  # a Dict space is a Mapping, too
-        return json.loads(space) if isinstance(space, str) else space
+        try:
+            return json.loads(space) if isinstance(space, str) else space
+        except ValueError as error:
+            raise ValueError(
+                f"to_minari: expected a space of Gymnasium or its JSON, found {space!r:.60}: "
+                f"{error}"
+            ) from None
     kind = type(space).__name__
     if kind == "Box":
         return {
