@@ -82,9 +82,7 @@ def test_dropped_rows_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint8", "int8"])
 @pytest.mark.parametrize("block", [1, 3, 1 << 16])
-def test_sums_of_ints_are_exact(
-    monkeypatch: pytest.MonkeyPatch, dtype: str, block: int
-) -> None:
+def test_sums_of_ints_are_exact(monkeypatch: pytest.MonkeyPatch, dtype: str, block: int) -> None:
     """Against the ints of Python, with values near both ends of the dtype."""
     monkeypatch.setattr(_episodes, "_ROWS", block)
     limits = np.iinfo(dtype)

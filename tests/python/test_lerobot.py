@@ -307,7 +307,7 @@ REFUSED = {
     "gap": ({"x": "int8"}, {"x": [1]}, {"max_gap": 0}, "max_gap=0: expected a positive time"),
     "task": ({"x": "int8"}, {"x": [1]}, {"task": 5}, "task=5: expected a string field, or the"),
     "tasks": ({"x": "int8"}, {"x": [1]}, {"task": ["a", "b"]}, r"task=\['a', 'b'\]: expected a"),
-    "fields": ({"x": "int8"}, {"x": [1]}, {"fields": 5}, "fields must be a name or a list of nam"),
+    "fields": ({"x": "int8"}, {"x": [1]}, {"fields": 5}, "fields must be a name or a list of"),
     "facts": ({"x": "int8"}, {"x": [1]}, {"episode_fields": [5]}, "episode_fields must be names"),
     "names": ({"x": "int8"}, {"x": [1]}, {"names": "x"}, "names='x': expected a mapping"),
     "robot": ({"x": "int8"}, {"x": [1]}, {"robot_type": 5}, "robot_type=5: expected a text"),
