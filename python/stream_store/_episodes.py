@@ -129,7 +129,8 @@ def _exact_sums(view: _core.Store, spec: FieldSpec, cuts: NDArray[np.int64]) -> 
             f"{(int(high[at]) << _HALF) + int(low[at])}, which is not a valid {dtype.name}; leave "
             "the field out of sums="
         )
-    return (high.astype(dtype) << dtype.type(_HALF)) | low.astype(dtype)
+    total: NDArray[Any] = (high.astype(dtype) << dtype.type(_HALF)) | low.astype(dtype)
+    return total
 
 
 def _add(total: NDArray[Any], cuts: NDArray[np.int64], rows: range, values: NDArray[Any]) -> None:

@@ -129,7 +129,7 @@ def test_episodes_of_a_lerobot_data_set_are_numbers(tmp_path: Path, episodes: An
     store = StreamStore(fields={"a": "int64"})
     store.extend({"a": [1, 2]})
     store.to_lerobot(tmp_path / "set", fps=10, by=())
-    with pytest.raises(TypeError, match=r"set: from_lerobot: episodes must be numbers of episodes"):
+    with pytest.raises(ValueError, match="set: from_lerobot: episodes must be a list of ints"):
         StreamStore().from_lerobot(tmp_path / "set", episodes=episodes)
     assert StreamStore().from_lerobot(tmp_path / "set", episodes=np.array([0])).rows == 2
 

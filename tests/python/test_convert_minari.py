@@ -245,6 +245,8 @@ def test_cut_episodes_of_a_recorder_are_truncated_in_minari(
         ({"dataset_id": "walk"}, r"expected '\(namespace/\)name-v0'"),
         ({"reward": "note"}, "row 1 is the last one of its episode and has 'note'"),
         ({"action_space": spaces.Box(-1, 1, (2,))}, "its space is a Box"),
+        ({"action_space": "x"}, "expected a space of Gymnasium or its JSON, found 'x'"),
+        ({"action_space": "5"}, "space of actions: expected a space of Gymnasium as JSON"),
         ({"observation_space": spaces.Dict(y=spaces.Discrete(2))}, "has no part"),
     ],
 )

@@ -102,6 +102,15 @@ def test_round_trip_keeps_every_bit(written: Path) -> None:
     assert tasks == ["push", *[None] * 3, "push", "push", *[None] * 5, "pull"]
 
 
+@pytest.mark.parametrize("episodes", ["x", 5, [0.5], [None]])
+def test_wrong_numbers_of_episodes_are_refused(written: Path, episodes: Any) -> None:
+    with StreamStore() as store:
+        with pytest.raises(ValueError, match="from_lerobot: episodes must be a list of ints, not"):
+            store.from_lerobot(written, episodes=episodes)
+        store.from_lerobot(written, episodes=np.array([1]))
+        assert store.num_rows == LENGTHS[1]
+
+
 def test_other_libraries_read_the_layout(written: Path) -> None:
     columns = make_columns()[1]
     info = json.loads((written / "meta/info.json").read_text())
@@ -298,7 +307,7 @@ REFUSED = {
     "gap": ({"x": "int8"}, {"x": [1]}, {"max_gap": 0}, "max_gap=0: expected a positive time"),
     "task": ({"x": "int8"}, {"x": [1]}, {"task": 5}, "task=5: expected a string field, or the"),
     "tasks": ({"x": "int8"}, {"x": [1]}, {"task": ["a", "b"]}, r"task=\['a', 'b'\]: expected a"),
-    "fields": ({"x": "int8"}, {"x": [1]}, {"fields": 5}, "fields must be a name or a list of nam"),
+    "fields": ({"x": "int8"}, {"x": [1]}, {"fields": 5}, "fields must be a name or a list of"),
     "facts": ({"x": "int8"}, {"x": [1]}, {"episode_fields": [5]}, "episode_fields must be names"),
     "names": ({"x": "int8"}, {"x": [1]}, {"names": "x"}, "names='x': expected a mapping"),
     "robot": ({"x": "int8"}, {"x": [1]}, {"robot_type": 5}, "robot_type=5: expected a text"),

@@ -69,16 +69,12 @@ class LeRobotSource(Source):
         count = len(self._table.lengths)
         if episodes is None:
             return dict.fromkeys(range(count))
-        wrong = TypeError(
-            f"{self.path}: {_OPERATION}: episodes must be numbers of episodes, such as [0, 2], "
-            f"not {episodes!r:.80}"
-        )
-        if isinstance(episodes, (str, bytes)):
-            raise wrong
         try:
             chosen = sorted({operator.index(number) for number in episodes})
         except TypeError:
-            raise wrong from None
+            raise ValueError(
+                f"{self.path}: {_OPERATION}: episodes must be a list of ints, not {episodes!r:.60}"
+            ) from None
         for number in chosen:
             if not 0 <= number < count:
                 raise IndexError(

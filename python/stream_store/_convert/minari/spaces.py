@@ -110,7 +110,7 @@ def space_json(space: Any) -> Any:
             return json.loads(space)
         except ValueError:
             raise ValueError(
-                f"expected a space of Gymnasium, or its JSON, found {space!r:.100}"
+                f"expected a space of Gymnasium or its JSON, found {space!r:.100}"
             ) from None
     if isinstance(space, dict):  # a Dict space is a Mapping, too
         return space
