@@ -103,4 +103,7 @@ def _warn_interleaved(store: StreamStore, field: str, starts: list[int]) -> None
     """Say that segments are parts of episodes, as in a recording of several environments."""
     twice = find_interleaved(store, field, starts)
     if twice is not None:
-        warn(f"{interleaved_text(store, field, twice)}; each change begins a segment")
+        warn(
+            f"{interleaved_text(store, field, twice)}; each change begins a segment here, while "
+            "samplers and exports separate environments with lane_by="
+        )
