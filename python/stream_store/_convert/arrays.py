@@ -58,6 +58,7 @@ class EpisodeArrays:
         arrays: path -> array, and the row of it with which the episode begins.
         lengths: path -> how many rows the array has of the episode, if fewer than `rows`; the
             field is missing in the others, at the end.
+        filled: paths whose field is 0 or False in those rows instead.
         facts: path -> value.
     """
 
@@ -66,6 +67,7 @@ class EpisodeArrays:
     arrays: Mapping[str, tuple[StoredArray, int]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=dict)
+    filled: tuple[str, ...] = ()
 
 
 def with_facts(episodes: Iterable[EpisodeArrays], facts: Mapping[str, Any]) -> list[EpisodeArrays]:
@@ -192,9 +194,14 @@ class ArraySource(Source):
                         buffer = used.get(id(array)) or buffers.get(id(array)) or _Buffer(array)
                         used[id(array)] = buffer
                         held = min(stop, episode.lengths.get(path, episode.rows)) - start
-                        if held > 0:
-                            column = buffer.take(begin + start, begin + start + held)
-                            column = _padded(column, stop - start)
+                        filled = path in episode.filled
+                        if held > 0 or filled:
+                            column = (
+                                buffer.take(begin + start, begin + start + held)
+                                if held > 0
+                                else array.read(begin, begin)
+                            )
+                            column = _padded(column, stop - start, filled)
                             insert(columns, self._targets[path], column)
                 yield Block(columns, None, number, stop == episode.rows)
             buffers = used
@@ -242,16 +249,21 @@ class _Buffer:
         return self._values[start - self._start : stop - self._start]
 
 
-def _padded(column: Any, rows: int) -> Any:
-    """A column, missing in the rows after its end."""
+def _padded(column: Any, rows: int, filled: bool) -> Any:
+    """A column, missing in the rows after its end, or 0 there."""
     lacking = rows - len(column)
     if not lacking:
         return column
     if not isinstance(column, (list, np.ndarray)):  # an Arrow array
         pyarrow = require("pyarrow", "conversion")
+        if filled:
+            zeros = pyarrow.array(np.zeros(lacking, np.bool_)).cast(column.type)
+            return pyarrow.concat_arrays([column, zeros])
         return pyarrow.concat_arrays([column, pyarrow.nulls(lacking, column.type)])
     if isinstance(column, list) or column.dtype == object:
         return list(column) + [None] * lacking
+    if filled:
+        return np.concatenate([column, np.zeros((lacking, *column.shape[1:]), column.dtype)])
     mask = np.zeros((rows, *column.shape[1:]), np.bool_)
     mask[len(column) :] = True
     filler = np.zeros((lacking, *column.shape[1:]), column.dtype)

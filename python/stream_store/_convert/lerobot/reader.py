@@ -103,7 +103,10 @@ class LeRobotSource(Source):
             for name in facts:
                 if name in taken or name == _TASK:
                     left_out[_FACT + name] = "a feature has this name; map= can rename it"
-            default = {path: name for path, name in available.items() if path not in left_out}
+            # Only some rows have a task and facts. A last row that lacks the field declared last
+            # is incomplete while the store is open; so features, which all rows have, follow.
+            order = sorted(available, key=lambda path: path in self._features)
+            default = {path: available[path] for path in order if path not in left_out}
             self._paths = choose_fields(default, None, self.path)
         else:
             self._paths = choose_fields(available, map, self.path)

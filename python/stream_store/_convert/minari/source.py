@@ -1,7 +1,8 @@
 """Minari data sets as a source, in the layouts HDF5, Arrow and Parquet of Minari 0.4 and 0.5.
 
 Row *t* of an episode has the observation before the action, the action and what followed it; one
-more row has the last observation. The names are those that the rest of this package uses.
+more row has the last observation, and flags that are False, as in a recording. The names are those
+that the rest of this package uses.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ NAMES = {
     "truncations": "truncated",
     "infos": "info",
 }
+#: False in the last row of an episode, as recorders write them: then that row is complete.
+_FLAGS = ("terminations", "truncations")
 _PER_STEP = ("rewards", "terminations", "truncations")
 _OWN_ATTRIBUTES = ("id", "seed", "total_steps")
 
@@ -149,7 +152,7 @@ class MinariSource(ArraySource):
                 if path.split("/")[0] not in ("observations", "infos")
             }
             parts = {path: (one, 0) for path, one in arrays.items()}
-            yield EpisodeArrays(number, rows, parts, facts, lengths)
+            yield EpisodeArrays(number, rows, parts, facts, lengths, _FLAGS)
 
 
 class JpegArray(StoredArray):
@@ -227,7 +230,7 @@ def _episode(
             )
         lengths[path] = array.rows
     parts = {path: (array, 0) for path, array in arrays.items()}
-    return EpisodeArrays(number, steps + 1, parts, facts, lengths)
+    return EpisodeArrays(number, steps + 1, parts, facts, lengths, _FLAGS)
 
 
 def _facts(attributes: Mapping[str, Any], *, flat: bool) -> dict[str, Any]:
