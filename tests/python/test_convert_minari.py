@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from stream_store import StreamStore
-from stream_store._convert import exporting
+from stream_store import StreamStore, WindowSampler
+from stream_store._convert import arrays, exporting
 from stream_store.gym import RecordToStore
 
 minari = pytest.importorskip("minari")
@@ -86,11 +86,17 @@ def compare(one: Any, other: Any, rows: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("jpeg", [False, True])
-def test_every_layout_comes_in_as_minari_reads_it(tmp_path: Path, form: str, jpeg: bool) -> None:
+@pytest.mark.parametrize(("jpeg", "block"), [(False, 1), (False, 1 << 24), (True, 1 << 24)])
+def test_every_layout_comes_in_as_minari_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, jpeg: bool, block: int
+) -> None:
     dataset = make(tmp_path / "data", form, jpeg=jpeg)
     store = StreamStore()
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block)
     report = store.from_minari(tmp_path, check=True)
+    assert store.complete_rows == store.num_rows
+    sampler = WindowSampler(store, 2, unit="row", batch_size=2, segment_by="episode")
+    assert sampler.num_starts == dataset.total_steps
     assert (report.rows, report.episodes) == (dataset.total_steps + 4, 4)
     segments = store.segments("episode")
     for episode, (start, stop) in zip(dataset.iterate_episodes(), segments, strict=True):
@@ -103,6 +109,9 @@ def test_every_layout_comes_in_as_minari_reads_it(tmp_path: Path, form: str, jpe
         compare(episode.truncations, batch["truncated"], steps)
         if form == "hdf5":  # Minari 0.5.4 does not read nested infos from Arrow
             compare(episode.infos, batch["info"], steps + 1)
+        for flag in ("terminated", "truncated"):  # as in recordings
+            assert batch["_mask"][flag].all()
+            assert not batch[flag][-1]
         assert not batch["_mask"]["reward"][-1]
         assert not batch["_mask"]["action"]["a"][-1]
     firsts = [store.row(int(start)) for start, _ in segments]
