@@ -16,6 +16,7 @@ from .features import FieldSpec
 from .features.names import batch_key
 
 _ROWS = 1 << 16  # rows whose fields are summed together
+_HALF = 32  # bits of half an int64
 _SUMMED = frozenset(["bool", "int", "uint", "float"])
 
 
@@ -37,8 +38,8 @@ def episodes(
     if len(cuts):
         table["complete"][-1] = _is_ended(store, view, by)
     for spec in summed:
-        for rows, values in _columns(view, spec):
-            _add(table, f"sum_{spec.name}", cuts, rows, values)
+        add = _exact_sums if spec.info.kind in ("int", "uint") else _sums
+        table[f"sum_{spec.name}"] = add(view, spec, cuts)
     return table
 
 
@@ -95,16 +96,46 @@ def _columns(view: _core.Store, spec: FieldSpec) -> Iterator[tuple[range, NDArra
         yield rows, batch[batch_key(spec.name)]
 
 
-def _add(
-    table: NDArray[np.void],
-    column: str,
-    cuts: NDArray[np.int64],
-    rows: range,
-    values: NDArray[Any],
-) -> None:
+def _sums(view: _core.Store, spec: FieldSpec, cuts: NDArray[np.int64]) -> NDArray[Any]:
+    """The sums of a field of floats or bools over the segments."""
+    total = np.zeros(len(cuts), _sum_dtype(spec))
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is NaN, and a large sum is inf
+        for rows, values in _columns(view, spec):
+            _add(total, cuts, rows, values)
+    return total
+
+
+def _exact_sums(view: _core.Store, spec: FieldSpec, cuts: NDArray[np.int64]) -> NDArray[Any]:
+    """The sums of a field of ints, from those of the upper and the lower halves of its values.
+
+    Raises:
+        ValueError: a sum is too large for the result.
+    """
+    high, low = np.zeros(len(cuts), np.int64), np.zeros(len(cuts), np.int64)
+    dtype = np.dtype(_sum_dtype(spec))
+    for rows, column in _columns(view, spec):
+        values = column.astype(dtype)
+        _add(high, cuts, rows, values >> dtype.type(_HALF))
+        _add(low, cuts, rows, values & dtype.type(2**_HALF - 1))
+    high += low >> _HALF
+    low &= 2**_HALF - 1
+    limits = np.iinfo(dtype)
+    wrong = (high < limits.min >> _HALF) | (high > limits.max >> _HALF)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        first, stop = cuts[at].tolist()
+        raise ValueError(
+            f"episodes: the sum of {spec.name!r} over rows [{first}, {stop}) is "
+            f"{(int(high[at]) << _HALF) + int(low[at])}, which is not a valid {dtype.name}; leave "
+            "the field out of sums="
+        )
+    total: NDArray[Any] = (high.astype(dtype) << dtype.type(_HALF)) | low.astype(dtype)
+    return total
+
+
+def _add(total: NDArray[Any], cuts: NDArray[np.int64], rows: range, values: NDArray[Any]) -> None:
     """Add the values of some rows to the sums of their segments."""
     first = int(np.searchsorted(cuts[:, 1], rows.start, "right"))
     last = int(np.searchsorted(cuts[:, 0], rows.stop, "left"))
     starts = np.maximum(cuts[first:last, 0] - rows.start, 0)
-    sums = np.add.reduceat(values.astype(table.dtype[column]), starts)
-    table[column][first:last] += sums
+    total[first:last] += np.add.reduceat(values.astype(total.dtype), starts)

@@ -176,8 +176,9 @@ class FileConversions(StoreLife):
         Args:
             src: directory of the data set, or ``data`` within.
             map: field name -> path, such as ``observations/image``; None imports all.
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was interrupted; start one if the store is empty.
             check: read the data set again afterwards, and compare every value.
             progress: called with rows done and rows in all; an exception ends the import.
@@ -221,6 +222,7 @@ class FileConversions(StoreLife):
         *,
         dataset_id: str | None = None,
         episode: str = "episode",
+        lane_by: str | Sequence[str] | None = None,
         obs: str = "obs",
         action: str = "action",
         reward: str = "reward",
@@ -244,11 +246,14 @@ class FileConversions(StoreLife):
             dst: a new path; after an error there is nothing.
             dataset_id: ``(namespace/)name-v0``; by default the name of `dst`.
             episode: the int field that numbers episodes.
+            lane_by: the int fields with the number of the environment, if rows of several are
+                interleaved; by default "env", if there is one, as `RecordVectorToStore` writes it.
             obs: the field of observations; a struct is a space of a dict.
             action: the field of actions.
             reward: the field of rewards.
             terminated: the field of terminations; false where missing.
-            truncated: the field of truncations; false where missing.
+            truncated: the field of truncations; false where missing. True in the last row, where
+                recorders mark an episode that was cut, is written for the last step.
             info: the struct of further values per step, if the store has one.
             observation_space: a space of Gymnasium, or its JSON. By default it is that of the data
                 set which was imported, or takes all values of the dtype.
@@ -264,7 +269,8 @@ class FileConversions(StoreLife):
         Raises:
             FileExistsError: there is something at `dst`.
             ValueError: a field is missing or cannot be written; a row lacks a value; or an episode
-                has no final observation. The message names the row.
+                has no final observation; or episodes are interleaved, and there are no lanes. The
+                message names the row.
             ImportError: a package is missing: ``pip install 'stream-store[minari]'``.
 
         Examples:
@@ -284,6 +290,7 @@ class FileConversions(StoreLife):
             dst,
             dataset_id=dataset_id,
             episode=episode,
+            lane_by=lane_by,
             obs=obs,
             action=action,
             reward=reward,
@@ -323,8 +330,9 @@ class FileConversions(StoreLife):
                 ``timeouts``. "episodes": one group each at the top. "flat": arrays of equal length
                 are one episode. "auto" recognises it.
             map: field name -> path within an episode, such as ``obs/image``; None imports all.
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was interrupted; start one if the store is empty.
             check: read the file again afterwards, and compare every value.
             progress: called with rows done and rows in all; an exception ends the import.
@@ -384,8 +392,9 @@ class FileConversions(StoreLife):
         Args:
             src: a group of version 2 or 3 of the format, in a directory or a zip file.
             map: field name -> path, such as ``img``; None imports all.
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was interrupted; start one if the store is empty.
             check: read the group again afterwards, and compare every value.
             progress: called with rows done and rows in all; an exception ends the import.

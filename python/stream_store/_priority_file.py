@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._file_errors import naming
+from ._outside import require_outside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ def write_priorities(
 
     A crash leaves the old file or the new one.
     """
+    require_outside(path, "save_priorities")
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "version": np.array(_VERSION),
         "stores": np.array(list(ids)),

@@ -120,6 +120,9 @@ class PrioritySampling:
         Args:
             path: path of the file, an .npz file of NumPy; 8 bytes for each row.
 
+        Raises:
+            ValueError: the path is inside a store.
+
         Examples:
             >>> store = StreamStore(fields={"obs": "float32"})
             >>> rows = store.extend({"obs": np.arange(100)})

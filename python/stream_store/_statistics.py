@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +40,8 @@ class FieldStats:
         quantiles: {q: the item below which a share q of the items lies}, with linear interpolation.
             Exact for up to 65,536 rows, fewer if the field has more than 16 items; beyond that
             from a uniform sample of so many rows, the same in every run.
-        length: (least, mean, greatest) length of a list in items, of text and bytes in bytes; None
-            for fields of fixed shape.
+        length: (least, mean, greatest) length of a list in items, of text and bytes in bytes, and
+            of a nested cell in bytes of its encoding; None for fields of fixed shape.
 
     Examples:
         >>> store = StreamStore(fields={"reward": "float32"})
@@ -84,6 +84,8 @@ def collect(
     progress: Progress | None,
 ) -> dict[str, FieldStats]:
     """The statistics of fields by name; those of a struct by leaf ("obs.pos")."""
+    if isinstance(quantiles, (str, bytes)) or not isinstance(quantiles, Iterable):
+        raise TypeError(f"stats: quantiles must be a list of numbers in [0, 1], not {quantiles!r}")
     asked = [_quantile(quantile) for quantile in quantiles]
     _ = store.num_rows  # sees fields that a writer has added
     fields = declared_fields(store)

@@ -49,8 +49,9 @@ class StoreConversions(FileConversions):
                 all. Others are not read from disk.
             videos: what frames of videos become: PNG files (lossless, but large), JPEG files,
                 "raw" arrays of uint8, or nothing. Decoding needs PyAV, extra "video".
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
+            append: add to the rows of the store. Numbers of episodes that are not greater than
+                those of the store continue them; the report says so. Otherwise the rows of a
+                temporary store are replaced, and a persistent one must be empty.
             resume: continue an import that was killed, or start one if the store is empty. Before
                 that, the store has whole episodes only.
             check: read the data set again afterwards, and compare every value with the store.
@@ -102,10 +103,12 @@ class StoreConversions(FileConversions):
         *,
         fps: int,
         by: str | Sequence[str] | None = None,
+        lane_by: str | Sequence[str] | None = None,
         time_field: str | None = None,
         time_unit: float = 1e-9,
         tolerance: float = 1e-4,
         resample: Literal["latest"] | None = None,
+        max_gap: float = 60.0,
         missing: Literal["error", "drop", "zero"] = "error",
         fields: Sequence[str] | None = None,
         task: str | None = None,
@@ -131,19 +134,26 @@ class StoreConversions(FileConversions):
             fps: frames per second, an int, as the layout needs.
             by: the fields that cut episodes, as for `segments`; by default "episode_index", if the
                 store has it. ``by=()`` makes all rows one episode.
+            lane_by: the int fields with the number of the environment or robot, if rows of several
+                are interleaved; by default "env", if the store has such an int field, as
+                `RecordVectorToStore` writes it.
             time_field: a field with the times of rows, or "_step" for the step. The times of each
                 episode must then be regular. Without it, rows are taken as regular.
             time_unit: seconds per unit of an int field or of the step; a float field is in seconds.
             tolerance: of regular times, in seconds.
             resample: "latest" makes frames at regular times instead, each with the latest value of
                 every field. They begin when every field has one. Needs `time_field`.
+            max_gap: the longest time between two rows that `resample` fills with frames, in
+                seconds. A longer one, such as that after a clock was set, is an error;
+                ``float("inf")`` allows all.
             missing: what to do with rows that lack a field, such as the final row of an episode,
                 which has no action: raise, "drop" the row, or write "zero".
             fields: the fields to write, also structs and leaves; None writes all.
             task: a string field with the task, where a missing value repeats the previous one; or
                 the text of the task of all episodes. By default the field "task", if there is one.
-            episode_fields: fields with facts about episodes. The first value in each episode
-                becomes a column of `meta/episodes`.
+            episode_fields: fields with facts about episodes. The value that an episode has, on one
+                or more of its rows, becomes a column of `meta/episodes`; several values in an
+                episode are an error.
             names: feature -> names of its items, for `info.json`.
             robot_type: name of the robot, for `info.json`.
             images: fields of uint8 and shape (height, width, 1, 3 or 4) become PNG or JPEG files;
@@ -183,10 +193,12 @@ class StoreConversions(FileConversions):
             dst,
             fps=fps,
             by=by,
+            lane_by=lane_by,
             time_field=time_field,
             time_unit=time_unit,
             tolerance=tolerance,
             resample=resample,
+            max_gap=max_gap,
             missing=missing,
             fields=fields,
             task=task,

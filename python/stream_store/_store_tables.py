@@ -64,14 +64,15 @@ class StoreTables(StoreConversions):
             A structured array with one item for each segment: "first_row" and "length", int64;
             "complete", bool, which is False if rows may still be added; and "sum_<field>", float64
             (int64 for ints and bools, uint64 for unsigned ints), where missing values and NaN count
-            as they do in a sum: as 0 and as NaN. `pandas.DataFrame(table)` takes it.
+            as they do in a sum: as 0 and as NaN. Sums of ints are exact. `pandas.DataFrame(table)`
+            takes it.
 
         Cost:
             One pass over the records, and one over the values of each field in `sums`.
 
         Raises:
             ValueError: a field is unknown or has another dtype; or `by` is None, and the store has
-                no `segment_by`.
+                no `segment_by`; or a sum of ints is too large for its dtype.
 
         Examples:
             >>> store = StreamStore(fields={"episode": "int64", "reward": "float32"})

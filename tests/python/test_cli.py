@@ -397,7 +397,7 @@ def test_an_export_replaces_files_only_and_none_of_a_store(path: Path, tmp_path:
     for out, why in (
         (pipe, "found something else"),
         (tmp_path, "found something else"),
-        (data_file(path, "values"), "is a store"),
+        (data_file(path, "values"), f"outside of the store {path}"),
         (tmp_path / "nowhere" / "x.csv", "no directory"),
     ):
         said = cli("export", path, out, "--format", "csv", code=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -227,3 +228,10 @@ def test_running_a_cell_again_closes_the_earlier_object(
     assert first.closed
     second.append_step({"n": 2})
     assert second["n"][:].tolist() == [1, 2]
+
+
+def test_a_missing_polars_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    store = StreamStore(fields={"x": "float32"})
+    with pytest.raises(ImportError, match=r"to_polars needs .*: pip install polars$"):
+        store.to_polars()

@@ -221,9 +221,10 @@ def test_targets_appear_at_the_end_and_are_not_replaced(tmp_path: Path) -> None:
 def test_episodes_are_segments(tmp_path: Path) -> None:
     with StreamStore(tmp_path / "run", fields={"done": "bool"}) as store:
         store.extend({"done": [False, True, False, False, True, False]})
-        found = [(one.start, one.stop) for one in episodes_of(store.snapshot(), "done")]
+        episodes = episodes_of(store.snapshot(), "done", None, "export")
+        found = [(one.first, one.last + 1) for one in episodes]
         assert found == [tuple(pair) for pair in store.segments("done").tolist()]
-        assert [one.rows for one in episodes_of(store.snapshot(), ())] == [6]
+        assert [one.rows for one in episodes_of(store.snapshot(), (), None, "export")] == [6]
 
 
 # --- formats ---
@@ -239,6 +240,14 @@ def test_formats_are_recognised_by_content(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{}")
     (tmp_path / "lerobot" / "meta").mkdir(parents=True)
     (tmp_path / "lerobot" / "meta" / "info.json").write_text('{"codebase_version": "v3.0"}')
+    for form, name in (("mcap", "bag/a_0.mcap"), ("hdf5", "demos/a.h5")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(contents[form])
+        (tmp_path / name).with_name("metadata.yaml").write_text("")
+        assert detect((tmp_path / name).parent).name == form
+    (tmp_path / "demos" / "a.h5").write_bytes(b"")
+    with pytest.raises(ValueError, match="an HDF5 file or a directory of them"):
+        detect(tmp_path / "demos")
     for name in (*contents, "zarr", "minari", "lerobot"):
         assert detect(tmp_path / name).name == name
     assert detect(tmp_path / "run").name == "store"

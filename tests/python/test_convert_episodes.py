@@ -27,8 +27,9 @@ def test_episodes_are_the_segments_of_the_store(seed: int, monkeypatch: pytest.M
     store.extend(columns)
     view = store.snapshot()
     for by in ("number", "done", ["done", "cut"]):
-        found = exporting.episodes_of(view, by)
-        assert [[one.start, one.stop] for one in found] == view.segments(by).tolist()
+        found = exporting.episodes_of(view, by, None, "export")
+        assert [[one.first, one.last + 1] for one in found] == view.segments(by).tolist()
+        assert all(isinstance(one.row_numbers, range) for one in found)
         assert [one.number for one in found] == list(range(len(found)))
 
 
@@ -36,4 +37,4 @@ def test_fields_that_cannot_cut_are_refused() -> None:
     store = StreamStore(fields={"x": "float32"})
     store.extend({"x": [1.0, 2.0]})
     with pytest.raises(ValueError, match="expected one int field or only bool fields"):
-        exporting.episodes_of(store.snapshot(), "x")
+        exporting.episodes_of(store.snapshot(), "x", None, "export")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def test_texts_lists_and_images_are_read(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("text", data=["é" * i for i in range(5)], dtype=h5py.string_dtype())
         file["ascii"] = np.array([b"a", b"bb", b"", b"c", b"d"])
+        file["utf8"] = np.array(["é".encode() * i for i in range(5)])  # declared as ASCII
+        file["once"] = np.array("é".encode())
         for name, kind in (("jpeg", np.uint8), ("list", np.int32)):
             ragged = file.create_dataset(name, (5,), dtype=h5py.vlen_dtype(kind))
             for i in range(5):
@@ -58,6 +61,8 @@ def test_texts_lists_and_images_are_read(tmp_path: Path) -> None:
         file.create_dataset("kind", data=[1, 2, 1, 2, 1], dtype=kinds)
     row = imported(path).row(4)
     assert (row["text"], row["ascii"], row["jpeg"]) == ("éééé", "d", bytes(range(4)))
+    assert row["utf8"] == "éééé"
+    assert imported(path).row(0)["once"] == "é"
     assert row["list"].tolist() == [0, 1, 2, 3]
     assert (row["image"] == filled("u1", (5, 4, 6, 3))[4]).all()
     assert (row["kind"], row["kind"].dtype) == (1, np.int16)
@@ -97,6 +102,18 @@ def test_robomimic_and_isaac_lab_episodes_keep_their_numbers(tmp_path: Path) -> 
     with h5py.File(path) as file:
         expected = np.concatenate([file[f"data/demo_{i}/obs/image"][:] for i in range(12)])
     assert (store.read_rows(slice(None))["obs"]["image"] == expected).all()
+
+
+def test_the_report_names_what_is_not_as_in_the_file(tmp_path: Path) -> None:
+    """Episodes without rows vanished from an import without a word."""
+    path = tmp_path / "demos.hdf5"
+    with h5py.File(path, "w") as file:
+        for i, rows in enumerate((0, 2, 0, 3)):
+            file[f"data/demo_{i}/actions"] = np.zeros((rows, 2))
+    store = StreamStore()
+    report = store.from_hdf5(path, check=True)
+    assert report.left_out == {"2 episodes": "without a row: 0, 2"}
+    assert (report.episodes, report.changes) == (2, {})
 
 
 def test_d4rl_episodes_end_at_terminals_and_timeouts(tmp_path: Path) -> None:
@@ -172,6 +189,25 @@ def test_an_interrupted_import_is_resumed(tmp_path: Path, monkeypatch: pytest.Mo
 # --- errors ---
 
 
+def test_errors_about_fields_and_values_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["a.b"] = file["a/b"] = np.zeros(3)
+    with pytest.raises(ValueError, match=r"a\.h5: from_hdf5: field 'a\.b': a duplicate name"):
+        StreamStore().from_hdf5(path)
+    with h5py.File(path, "w") as file:
+        file["x"] = np.array([1, 300])
+    for place in (None, tmp_path / "store"):
+        with StreamStore(place, fields={"episode": "int64", "x": "uint8"}) as store:
+            with pytest.raises(ValueError, match=r"a\.h5: from_hdf5: .* field 'x' .*300"):
+                store.from_hdf5(path)
+            assert store.num_rows == 0
+    with StreamStore(tmp_path / "store") as store:
+        store.append_step({"episode": 0, "x": 1})
+        with pytest.raises(ValueError, match=r"^[^:]*/store has 1 rows: append=True adds"):
+            store.from_hdf5(path)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
@@ -211,6 +247,27 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="expected files"):
         StreamStore().from_hdf5(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("signature", [b"SNOD", b"TREE", b"HEAP"])
+def test_every_error_of_damaged_metadata_names_the_file(tmp_path: Path, signature: bytes) -> None:
+    """Some were those of h5py: "Unable to get group info (bad symbol table node signature)"."""
+    path = tmp_path / "demos.hdf5"
+    with h5py.File(path, "w") as file:
+        for i in range(2):
+            group = file.create_group(f"data/demo_{i}")
+            group["actions"] = np.zeros((3, 2))
+            group["obs/q"] = np.zeros(3)
+        file["mask/train"] = np.array(["demo_0"], "S")
+    data = path.read_bytes()
+    places = [found.start() for found in re.finditer(signature, data)]
+    assert len(places) > 4
+    for place in places:
+        path.write_bytes(data[:place] + b"\0\0\0\0" + data[place + 4 :])
+        with pytest.raises(ValueError, match="cannot ") as refused:
+            StreamStore().from_hdf5(path)
+        assert str(refused.value).startswith(f"{path}: "), refused.value
+        assert "\n" not in str(refused.value)
 
 
 def test_a_damaged_chunk_names_the_array_and_changes_nothing(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 
-from stream_store import StreamStore
+from stream_store import StreamStore, WindowSampler
+from stream_store._convert import arrays, exporting
+from stream_store.gym import RecordToStore
 
 minari = pytest.importorskip("minari")
 
@@ -83,11 +86,17 @@ def compare(one: Any, other: Any, rows: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("jpeg", [False, True])
-def test_every_layout_comes_in_as_minari_reads_it(tmp_path: Path, form: str, jpeg: bool) -> None:
+@pytest.mark.parametrize(("jpeg", "block"), [(False, 1), (False, 1 << 24), (True, 1 << 24)])
+def test_every_layout_comes_in_as_minari_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, jpeg: bool, block: int
+) -> None:
     dataset = make(tmp_path / "data", form, jpeg=jpeg)
     store = StreamStore()
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block)
     report = store.from_minari(tmp_path, check=True)
+    assert store.complete_rows == store.num_rows
+    sampler = WindowSampler(store, 2, unit="row", batch_size=2, segment_by="episode")
+    assert sampler.num_starts == dataset.total_steps
     assert (report.rows, report.episodes) == (dataset.total_steps + 4, 4)
     segments = store.segments("episode")
     for episode, (start, stop) in zip(dataset.iterate_episodes(), segments, strict=True):
@@ -100,6 +109,9 @@ def test_every_layout_comes_in_as_minari_reads_it(tmp_path: Path, form: str, jpe
         compare(episode.truncations, batch["truncated"], steps)
         if form == "hdf5":  # Minari 0.5.4 does not read nested infos from Arrow
             compare(episode.infos, batch["info"], steps + 1)
+        for flag in ("terminated", "truncated"):  # as in recordings
+            assert batch["_mask"][flag].all()
+            assert not batch[flag][-1]
         assert not batch["_mask"]["reward"][-1]
         assert not batch["_mask"]["action"]["a"][-1]
     firsts = [store.row(int(start)) for start, _ in segments]
@@ -201,6 +213,39 @@ def test_a_recorded_store_opens_in_minari(tmp_path: Path) -> None:
     assert copy.num_rows == 4
 
 
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_cut_episodes_of_a_recorder_are_truncated_in_minari(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """The recorder marks the cut on the final row, which was refused: no recording was exported."""
+    monkeypatch.setattr(exporting.row_blocks, "__defaults__", (block,))
+    expected: list[list[tuple[float, bool, bool]]] = []
+    with RecordToStore(gymnasium.make("CartPole-v1"), tmp_path / "run") as env:
+        for cut in (3, None, 1, None, 7):  # steps until `reset` or `close`; None: until the end
+            env.reset(seed=len(expected))
+            steps = []
+            while len(steps) != cut:
+                _, reward, terminated, truncated, _ = env.step(1)
+                steps.append((float(reward), terminated, truncated))
+                if terminated or truncated:
+                    break
+            if cut is not None:
+                assert not steps[-1][1]
+                steps[-1] = (*steps[-1][:2], True)
+            expected.append(steps)
+    with StreamStore(tmp_path / "run", "r") as store:
+        report = store.to_minari(tmp_path / "cart-v0", check=True)
+    assert report.changes["truncations"] == (
+        "true in the last row of 3 episodes, written for the last step"
+    )
+    dataset = minari.MinariDataset(tmp_path / "cart-v0" / "data")
+    found = [
+        list(zip(one.rewards.tolist(), one.terminations, one.truncations, strict=True))
+        for one in dataset.iterate_episodes()
+    ]
+    assert found == expected
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -209,6 +254,8 @@ def test_a_recorded_store_opens_in_minari(tmp_path: Path) -> None:
         ({"dataset_id": "walk"}, r"expected '\(namespace/\)name-v0'"),
         ({"reward": "note"}, "row 1 is the last one of its episode and has 'note'"),
         ({"action_space": spaces.Box(-1, 1, (2,))}, "its space is a Box"),
+        ({"action_space": "x"}, "expected a space of Gymnasium or its JSON, found 'x'"),
+        ({"action_space": "5"}, "space of actions: expected a space of Gymnasium as JSON"),
         ({"observation_space": spaces.Dict(y=spaces.Discrete(2))}, "has no part"),
     ],
 )

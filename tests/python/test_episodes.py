@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_store import StreamStore
+from cli_helpers import cli_output
+from stream_store import StreamStore, _episodes
 
 
 def plain(numbers: list[int], rewards: list[float | None]) -> list[tuple[int, int, float]]:
@@ -77,6 +78,52 @@ def test_dropped_rows_are_left_out(tmp_path: Path) -> None:
         assert table[0].tolist() == (250_050, 50, True, 50.0)
         assert len(table) == 500
         assert table["sum_reward"].sum() == 49_950
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint8", "int8"])
+@pytest.mark.parametrize("block", [1, 3, 1 << 16])
+def test_sums_of_ints_are_exact(monkeypatch: pytest.MonkeyPatch, dtype: str, block: int) -> None:
+    """Against the ints of Python, with values near both ends of the dtype."""
+    monkeypatch.setattr(_episodes, "_ROWS", block)
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng(2)
+    values = [int(one) for one in rng.integers(limits.min, limits.max, 300, dtype)]
+    values[:6] = [limits.max, limits.min, limits.max, limits.min, -1 if limits.min else 1, 1]
+    numbers = np.repeat(np.arange(100), 3).tolist()
+    sums = [sum(values[3 * i : 3 * i + 3]) for i in range(100)]
+    whole = np.iinfo("uint64" if dtype.startswith("u") else "int64")
+    good = [i for i in range(100) if whole.min <= sums[i] <= whole.max]
+    assert (len(good) < 100) == dtype.endswith("64")
+    store = StreamStore(fields={"episode": "int64", "n": dtype})
+    rows = [row for i in good for row in range(3 * i, 3 * i + 3)]
+    column = np.array([values[row] for row in rows], dtype)
+    store.extend({"episode": [numbers[row] for row in rows], "n": column})
+    found = store.episodes("episode", sums=["n"])["sum_n"]
+    assert found.tolist() == [sums[i] for i in good]
+    for i in sorted(set(range(100)) - set(good))[:5]:
+        store = StreamStore(fields={"episode": "int64", "n": dtype})
+        store.extend({"episode": [i] * 3, "n": np.array(values[3 * i : 3 * i + 3], dtype)})
+        said = rf"sum of 'n' over rows \[0, 3\) is {sums[i]}, which is not a valid {whole.dtype}"
+        with pytest.raises(ValueError, match=said):
+            store.episodes("episode", sums=["n"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_sums_of_infinite_and_large_floats_do_not_warn(tmp_path: Path, dtype: str) -> None:
+    inf, top = np.inf, float(np.finfo(dtype).max)
+    values = np.array([[inf, -inf, 1], [top, top, top], [np.nan, inf, 0], [-top, -inf, 2]], dtype)
+    with StreamStore(tmp_path / "s", fields={"episode": "int64", "x": dtype}) as store:
+        store.extend({"episode": np.repeat(np.arange(4), 3), "x": values.reshape(-1)})
+    with StreamStore(tmp_path / "s", "r") as store:
+        with np.errstate(all="ignore"):
+            expected = values.astype(np.float64).sum(1)
+        np.testing.assert_array_equal(store.episodes("episode")["sum_x"], expected)
+        store.stats()
+    pytest.importorskip("typer")
+    assert cli_output("episodes", tmp_path / "s")[1] == ""
+    assert cli_output("stats", tmp_path / "s")[1] == ""
+    assert cli_output("view", tmp_path / "s", "--html", tmp_path / "out.html")[1] == ""
 
 
 def test_no_rows_and_bad_names() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import stream_store
 from stream_store import StreamStore
+from stream_store._convert import exporting
 
 pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
@@ -52,10 +53,11 @@ def make_columns() -> tuple[dict[str, str], dict[str, Any]]:
         "note": [f"ä{i}" for i in range(ROWS)],
     }
     for dtype in DTYPES:
-        for shape in SHAPES if dtype in ("float32", "uint8") else SHAPES[:2]:
+        for shape in SHAPES if dtype in ("float32", "uint8") else SHAPES[:3]:
             name = f"{dtype}.{len(shape)}"
             dims = f"[{','.join(map(str, shape))}]" if shape else ""
-            fields[name] = f"packed {dtype}{dims}" if len(shape) > 1 else dtype + dims
+            packed = len(shape) > 1 and np.dtype(dtype).itemsize <= 4
+            fields[name] = f"packed {dtype}{dims}" if packed else dtype + dims
             columns[name] = random_values(dtype, shape)
     return fields, columns
 
@@ -88,6 +90,7 @@ def test_round_trip_keeps_every_bit(written: Path) -> None:
     with StreamStore() as store:
         report = store.from_lerobot(written, check=True)
         assert report.left_out.keys() == {"index", "task_index"}
+        assert store.complete_rows == store.num_rows == ROWS  # samplers draw the last row, too
         for name in fields:
             if name in ("task", "note"):
                 continue
@@ -98,6 +101,15 @@ def test_round_trip_keeps_every_bit(written: Path) -> None:
     assert [row["note"] for row in rows] == columns["note"]
     tasks = [row["task"] for row in rows]
     assert tasks == ["push", *[None] * 3, "push", "push", *[None] * 5, "pull"]
+
+
+@pytest.mark.parametrize("episodes", ["x", 5, [0.5], [None]])
+def test_wrong_numbers_of_episodes_are_refused(written: Path, episodes: Any) -> None:
+    with StreamStore() as store:
+        with pytest.raises(ValueError, match="from_lerobot: episodes must be a list of ints, not"):
+            store.from_lerobot(written, episodes=episodes)
+        store.from_lerobot(written, episodes=np.array([1]))
+        assert store.num_rows == LENGTHS[1]
 
 
 def test_other_libraries_read_the_layout(written: Path) -> None:
@@ -163,6 +175,25 @@ def test_append_adds_files_and_rewrites_only_meta(written: Path, tmp_path: Path)
     assert list(tmp_path.iterdir()) == [root]
 
 
+@pytest.mark.parametrize(
+    ("feature", "value", "found"),
+    [("float64[3]", [1, 2, 3], r"float64\[3\]"), ("float32[2]", [1, 2], r"float32\[2\]")],
+)
+def test_append_refuses_a_feature_of_another_form(
+    tmp_path: Path, feature: str, value: Any, found: str
+) -> None:
+    for place, form, item in ((0, "float64[2]", [1, 2]), (1, feature, value)):
+        with StreamStore(fields={"x": form}) as store:
+            store.append_step({"x": item})
+            if not place:
+                store.to_lerobot(tmp_path / "set", fps=10, by=())
+                continue
+            said = rf"append: expected feature 'x' float64\[2\], as the .* but found {found}"
+            with pytest.raises(ValueError, match=said):
+                store.to_lerobot(tmp_path / "set", fps=10, by=(), append=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def test_images_survive_as_png(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 3), dtype=np.uint8)
@@ -216,6 +247,51 @@ def test_latest_values_at_regular_times(tmp_path: Path) -> None:
     assert found == expected
 
 
+def frames_of(store: StreamStore, path: Path, **options: Any) -> list[float]:
+    """The values of x in resampled frames."""
+    store.to_lerobot(
+        path, fps=10, by="e", fields=["x"], time_field="t", resample="latest", **options
+    )
+    return pq.read_table(path / "data/chunk-000/file-000.parquet").column("x").to_pylist()
+
+
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_a_long_gap_is_not_filled_with_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """A clock that was set after the first row filled the disk with copies of one frame."""
+    monkeypatch.setattr(exporting.row_blocks, "__defaults__", (block,))
+    with StreamStore(fields={"e": "int64", "t": "float64", "x": "float64"}) as store:
+        store.extend({"e": [0] * 3, "t": [5.0, 5.5, 1.7e9], "x": [1.0, 2.0, 3.0]})
+        with pytest.raises(ValueError, match=r"rows 1 and 2 are at 0\.500 s and 1699999995\.0"):
+            frames_of(store, tmp_path / "a")
+        assert not list(tmp_path.iterdir())
+        # A gap between two episodes, or before the first frame, makes no frame.
+        store.clear()
+        t = [0.0, 1e9, 1e9 + 0.4, 9e9, 9e9 + 60]
+        store.extend({"e": [0, 0, 0, 1, 1], "t": t, "x": [None, 1.0, 2.0, 3.0, 4.0]})
+        long = [1.0] * 4 + [2.0] + [3.0] * 600 + [4.0]
+        assert frames_of(store, tmp_path / "b") == long
+        with pytest.raises(ValueError, match=r"so about 600 frames .* at most max_gap=59 s"):
+            frames_of(store, tmp_path / "c", max_gap=59)
+        store.append_step({"e": 1, "t": 9e9 + 130, "x": 5.0})
+        with pytest.raises(ValueError, match=r"rows 4 and 5 are at 60\.000 s and 130\.000 s"):
+            frames_of(store, tmp_path / "c")
+        expected = [*long, *[4.0] * 699, 5.0]
+        assert frames_of(store, tmp_path / "c", max_gap=float("inf")) == expected
+
+
+@pytest.mark.parametrize("resample", [None, "latest"])
+@pytest.mark.parametrize("time", [np.nan, np.inf])
+def test_times_that_are_not_finite_are_refused(
+    tmp_path: Path, resample: str | None, time: float
+) -> None:
+    with StreamStore(fields={"t": "float64", "x": "int8"}) as store:
+        store.extend({"t": [0.0, time], "x": [1, 2]})
+        with pytest.raises(ValueError, match=f"time_field='t': row 1 has the time {time}; expect"):
+            store.to_lerobot(tmp_path / "a", fps=10, by=(), time_field="t", resample=resample)
+
+
 REFUSED = {
     "irregular": (
         {"t": "float64", "x": "int8"},
@@ -229,6 +305,13 @@ REFUSED = {
     "float fps": ({"x": "int8"}, {"x": [1]}, {"fps": 10.0}, "fps=10.0: expected an int"),
     "by": ({"x": "int8"}, {"x": [1]}, {"by": None}, r"by= \(--by\) must name the field"),
     "field": ({"x": "int8"}, {"x": [1]}, {"fields": ["z"]}, "fields names 'z'"),
+    "gap": ({"x": "int8"}, {"x": [1]}, {"max_gap": 0}, "max_gap=0: expected a positive time"),
+    "task": ({"x": "int8"}, {"x": [1]}, {"task": 5}, "task=5: expected a string field, or the"),
+    "tasks": ({"x": "int8"}, {"x": [1]}, {"task": ["a", "b"]}, r"task=\['a', 'b'\]: expected a"),
+    "fields": ({"x": "int8"}, {"x": [1]}, {"fields": 5}, "fields must be a name or a list of"),
+    "facts": ({"x": "int8"}, {"x": [1]}, {"episode_fields": [5]}, "episode_fields must be names"),
+    "names": ({"x": "int8"}, {"x": [1]}, {"names": "x"}, "names='x': expected a mapping"),
+    "robot": ({"x": "int8"}, {"x": [1]}, {"robot_type": 5}, "robot_type=5: expected a text"),
     "slash": ({"x/y": "int8"}, {"x/y": [1]}, {}, "its name contains '/'"),
     "video": ({"x": "int8"}, {"x": [1]}, {"video": True, "images": None}, "video=True needs"),
 }
@@ -244,13 +327,20 @@ def test_refusals_name_the_field_and_leave_nothing(tmp_path: Path, case: str) ->
     assert list(tmp_path.iterdir()) == []
 
 
+DROPPED = (
+    "a feature is missing there: 'action' in 2; fields= chooses features, and episode_fields= "
+    "those that an episode has once"
+)
+
+
 def test_rows_that_lack_a_field_can_be_dropped(tmp_path: Path) -> None:
     with StreamStore(fields={"done": "bool", "action": "float32"}) as store:
         store.extend({"done": [False, True, False, True], "action": [1.0, None, 2.0, None]})
         report = store.to_lerobot(tmp_path / "set", fps=2, by="done", missing="drop", check=True)
+        more = store.to_lerobot(tmp_path / "set", fps=2, by="done", missing="drop", append=True)
         store.to_lerobot(tmp_path / "zero", fps=2, by="done", missing="zero")
     assert (report.rows, report.episodes) == (2, 2)
-    assert report.left_out == {"2 rows": "a feature is missing there"}
+    assert report.left_out == more.left_out == {"2 rows": DROPPED}
     table = pq.read_table(tmp_path / "zero/data/chunk-000/file-000.parquet")
     assert table.column("action").to_pylist() == [1.0, 0.0, 2.0, 0.0]
 
@@ -267,6 +357,35 @@ def test_facts_about_episodes_and_structs(tmp_path: Path) -> None:
         assert [row["ok"] for row in copy.rows()] == [True, None, False]
         with pytest.raises(ValueError, match="map names 'nothing'"):
             copy.from_lerobot(tmp_path / "set", map={"x": "nothing"})
+
+
+@pytest.mark.parametrize(
+    ("feature", "same", "other"),
+    [
+        ("int8", 3, 4),
+        ("float64", float("nan"), 0.0),
+        ("string", "a", "b"),
+        ("float32[2]", [1, float("nan")], [1, 2]),
+        ("int16[]", [1, 2], [1]),
+        ("timestamp[us]", 5, 6),
+    ],
+)
+def test_a_fact_has_one_value_in_an_episode(
+    tmp_path: Path, feature: str, same: Any, other: Any
+) -> None:
+    """The first value was written, and the others were lost without a word."""
+    with StreamStore(fields={"e": "int64", "x": "int8", "ok": feature}) as store:
+        facts = [None, same, same, other, None, other]
+        store.extend({"e": [0, 0, 0, 1, 1, 1], "x": [0] * 6, "ok": facts})
+        store.to_lerobot(tmp_path / "a", fps=2, by="e", episode_fields=["ok"], check=True)
+        episodes = pq.read_table(tmp_path / "a/meta/episodes/chunk-000/file-000.parquet")
+        assert str(episodes.column("ok").to_pylist()) == str(
+            pa.table(store)["ok"].take([1, 3]).to_pylist()
+        )
+        store.append_step({"e": 1, "x": 0, "ok": same})
+        with pytest.raises(ValueError, match=r"'ok' has several values in episode 1: .* in row 3 "):
+            store.to_lerobot(tmp_path / "b", fps=2, by="e", episode_fields=["ok"])
+        assert not (tmp_path / "b").exists()
 
 
 def test_damaged_data_sets_are_refused(written: Path, tmp_path: Path) -> None:

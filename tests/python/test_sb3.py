@@ -410,6 +410,12 @@ def test_bad_arguments_are_refused(given: Any, error: Any, message: str) -> None
         StreamReplayBuffer(10, OBS, ACTION, "cpu", **given)
 
 
+def test_a_dict_inside_a_dict_is_refused() -> None:
+    nested = spaces.Dict(a=OBS, b=spaces.Dict(c=OBS))
+    with pytest.raises(NotImplementedError, match="has a Dict at 'b'; Stable-Baselines3 supports"):
+        StreamReplayBuffer(10, nested, ACTION, "cpu")
+
+
 def test_use_that_has_no_meaning_is_refused() -> None:
     buffer = StreamReplayBuffer(10, OBS, ACTION, "cpu")
     with pytest.raises(ValueError, match="the replay buffer is empty"):

@@ -271,3 +271,10 @@ def test_any_floats_in_any_parts(values: list[float | None], calls: list[int]) -
     scale = np.abs(numbers[np.isfinite(numbers)]).max(initial=0)
     assert (stats.min, stats.max) == (numbers.min(), numbers.max())
     np.testing.assert_allclose([stats.mean, stats.std], [mean, std], rtol=1e-6, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("quantiles", [0.5, "0.5", None])
+def test_quantiles_that_are_no_list_are_refused(quantiles: Any) -> None:
+    store = StreamStore(fields={"x": "float32"})
+    with pytest.raises(TypeError, match=r"stats: quantiles must be a list of numbers in \[0, 1\]"):
+        store.stats(quantiles=quantiles)

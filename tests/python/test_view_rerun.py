@@ -171,6 +171,10 @@ def test_the_command_saves_a_file_or_starts_the_viewer(tmp_path: Path, rerun: Re
     assert "directory that exists" in cli(
         "view", tmp_path / "run", "--save", tmp_path / "none" / "x.rrd", code=3
     )
+    control = tmp_path / "run" / "control"
+    before = control.read_bytes()
+    assert "outside of the store" in cli("view", tmp_path / "run", "--save", control, code=3)
+    assert control.read_bytes() == before
     assert "--follow is for --rerun" in cli("view", tmp_path / "run", "--follow", code=2)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,21 @@ from stream_store import StoreGroup, StreamStore
 from view_helpers import EVIL, FIELDS, fill, filled
 
 pytest.importorskip("textual")
+from textual.events import Key
+
+from stream_store._cli import view as _cli_view
 from stream_store._view.terminal import ViewApp
 from stream_store._view.terminal.drawing import draw_picture, sparkline
 from stream_store._view.terminal.screens import Help, Stores
 
 PATIENCE = 20.0
+
+
+class Terminal:
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Driver:
@@ -282,6 +294,53 @@ def test_a_group_offers_its_stores(tmp_path: Path) -> None:
         assert len(app._found[0]) == 5
 
     drive(group["a"], play, group=group)
+
+
+def test_keys_that_arrive_together_close_a_screen_once(tmp_path: Path) -> None:
+    """A held key closed the help and then the application's own screen, with a traceback."""
+    group = StoreGroup(tmp_path / "runs", fields={"x": "int8"})
+    with group.writer("a") as store:
+        store.extend({"x": [1, 2]})
+    group.refresh()
+
+    async def play(driver: Driver) -> None:
+        app = driver.app
+        await driver.scanned()
+        for opens, kind, key in (
+            ("question_mark", Help, "down"),
+            ("question_mark", Help, "x"),
+            ("s", Stores, "enter"),
+            ("s", Stores, "escape"),
+        ):
+            await driver.press(opens)
+            assert isinstance(app.screen, kind)
+            for _ in range(3):
+                app.post_message(Key(key, key if len(key) == 1 else None))
+            await driver.until(lambda: len(app.screen_stack) == 1)
+            await driver.pilot.pause()
+            assert app._exception is None
+
+    drive(group["a"], play, group=group)
+
+
+def test_an_error_inside_the_application_ends_the_command_with_a_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_app: ViewApp) -> None:
+        raise RuntimeError("a fault of the view")
+
+    async def ask_for_help(pilot: Any) -> None:
+        pilot.app.post_message(Key("question_mark", "?"))
+
+    run = functools.partialmethod(ViewApp.run, headless=True, auto_pilot=ask_for_help)
+    monkeypatch.setattr(ViewApp, "run", run)
+    monkeypatch.setattr(ViewApp, "action_help", fail)
+    monkeypatch.setattr(_cli_view, "sys", SimpleNamespace(stdin=Terminal(), stdout=Terminal()))
+    monkeypatch.setenv("TERM", "xterm")
+    with pytest.raises(SystemExit) as ended:
+        _cli_view._terminal(filled(tmp_path / "s"), [], None)
+    assert ended.value.code == 3
+    assert "a fault of the view" in capfd.readouterr().err
 
 
 # --- drawing ---

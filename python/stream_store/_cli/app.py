@@ -458,18 +458,27 @@ def convert(
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", help="NAME=VALUE: another argument of the Python method"),
+        typer.Option(
+            "--option",
+            "-o",
+            help="NAME=VALUE: another argument of the Python method; of a list, one item",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="continue an interrupted import")] = False,
     check: Annotated[bool, typer.Option(help="compare every value afterwards")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert between a store and LeRobot, MCAP, Minari, HDF5, Zarr, Parquet or Arrow."""
-    from .convert import run_convert
+    from .convert import can_be_resumed, run_convert
 
     with answered():
         named = {"fps": fps, "by": by or None, "resume": resume, "check": check}
-        report = run_convert(
-            src, dst, (source_format, to), maps or [], named, option or [], as_json
-        )
+        try:
+            report = run_convert(
+                src, dst, (source_format, to), maps or [], named, option or [], as_json
+            )
+        except KeyboardInterrupt:
+            if can_be_resumed(dst):
+                warn(f"{dst}: interrupted; the same command with --resume continues")
+            raise
         print_json(report) if as_json else say(f"{dst}: {report}\n{report.seconds:.1f} s")

@@ -18,6 +18,7 @@ from typing import IO, Any
 from stream_store._arguments import row_range
 from stream_store._fields import declared_fields
 from stream_store._file_errors import naming
+from stream_store._outside import require_outside
 from stream_store.errors import CorruptStoreError
 from stream_store.store import StreamStore
 
@@ -113,8 +114,7 @@ def _target(out: Path) -> Path:
     target = Path(os.path.realpath(out))
     if not target.parent.is_dir():
         raise ValueError(f"{out}: there is no directory {target.parent}")
-    if (target.parent / "control").exists() and (target.parent / "schema").exists():
-        raise ValueError(f"{out}: {target.parent} is a store; choose a path outside of it")
+    require_outside(out, "export")
     return target
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from stream_store._cut_fields import EPISODE_FIELDS, cut_fields_text, default_cut_fields
 from stream_store._repr import short_value
+from stream_store._segment_cuts import find_interleaved, interleaved_text
 from stream_store._statistics import FieldStats
 from stream_store.store import StreamStore
 
 from .exit_codes import ArgumentError
-from .output import bar, print_json, say, show_table
+from .output import bar, print_json, say, show_table, warn
 from .rows import check_fields
 
 _SHOWN_ITEMS = 8  # of a field with a shape, a line each
@@ -78,6 +79,7 @@ def show_episodes(
             f"{cut_fields_text(store)}"
         )
     table = store.episodes(cuts, sums=sums or None)
+    starts = table["first_row"].tolist()
     columns = list(table.dtype.names or ())
     if order is not None:
         if order not in columns:
@@ -85,6 +87,8 @@ def show_episodes(
         if order not in columns:
             raise ArgumentError(f"--sort must be one of {', '.join(columns)}")
         table = table[np.argsort(table[order], kind="stable")[::-1]]
+    if len(cuts) == 1:
+        _warn_interleaved(store, cuts[0], starts)
     chosen = table[:rows]
     if as_json:
         for one in chosen:
@@ -93,3 +97,13 @@ def show_episodes(
     show_table(columns, [[_cell(one[name]) for name in columns] for one in chosen])
     if len(table) > len(chosen):
         say(f"{len(chosen):,} of {len(table):,} segments; -n shows more")
+
+
+def _warn_interleaved(store: StreamStore, field: str, starts: list[int]) -> None:
+    """Say that segments are parts of episodes, as in a recording of several environments."""
+    twice = find_interleaved(store, field, starts)
+    if twice is not None:
+        warn(
+            f"{interleaved_text(store, field, twice)}; each change begins a segment here, while "
+            "samplers and exports separate environments with lane_by="
+        )

@@ -12,7 +12,7 @@ from stream_store._view.model import ViewModel
 from stream_store.group import StoreGroup, is_group
 from stream_store.store import StreamStore
 
-from .exit_codes import ArgumentError
+from .exit_codes import FAILED, ArgumentError
 from .groups import open_group
 from .output import bar, say
 
@@ -86,4 +86,7 @@ def _terminal(store: StreamStore, by: list[str], group: StoreGroup | None) -> No
     require("textual", "view", extra="cli")
     from stream_store._view.terminal import ViewApp
 
-    ViewApp(store, by or None, group).run()
+    app = ViewApp(store, by or None, group)
+    app.run()
+    if app.return_code:  # it ended by an error, whose traceback Textual has printed
+        raise SystemExit(FAILED)

@@ -7,12 +7,13 @@ episode has once, such as attributes, are *facts*: they go to its first row.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_store._exchange.optional import require
 
@@ -24,6 +25,9 @@ EPISODE = "episode"
 
 _MAX_ROWS = 1 << 18  # of a block
 _VALUE_BYTES = 64  # assumed for texts and lists, whose size is not known
+
+
+_SHOWN = 20  # episodes without rows that a report names
 
 
 class StoredArray(ABC):
@@ -59,6 +63,7 @@ class EpisodeArrays:
         lengths: path -> how many rows the array has of the episode, if fewer than `rows`; the
             field is missing in the others, at the end.
         facts: path -> value.
+        ends_false: paths of bool arrays that are false instead of missing there.
     """
 
     number: int
@@ -66,6 +71,7 @@ class EpisodeArrays:
     arrays: Mapping[str, tuple[StoredArray, int]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=dict)
+    ends_false: Collection[str] = ()
 
 
 def with_facts(episodes: Iterable[EpisodeArrays], facts: Mapping[str, Any]) -> list[EpisodeArrays]:
@@ -109,12 +115,14 @@ class ArraySource(Source):
         self.changes: dict[str, str] = {}
         if not self.rows:
             raise ValueError(f"{path}: from_{format}: expected rows, found none")
+        self._note_empty_episodes()
         features = self._array_features()
         facts = self._fact_features()
         paths = [*facts, *features]
         if map is None:
             renamed = names or {}
-            self._targets = {path: tuple(renamed.get(path, path).split("/")) for path in paths}
+            targets = {path: tuple(renamed.get(path, path).split("/")) for path in paths}
+            self._targets = self._without_numbers(targets, facts)
             owners = {name for target in self._targets.values() for name in target[:1]}
         else:
             chosen = choose_fields(paths, map, path)
@@ -128,6 +136,10 @@ class ArraySource(Source):
             self._targets = {one: (name,) for one, name in by_path.items()}
             owners = set(by_path.values())
         self._numbers = EPISODE not in owners
+        if self._numbers:
+            numbers = [one.number for one in self._list if one.rows]
+            self.episode_field = EPISODE
+            self.episode_numbers = (min(numbers), max(numbers))
         self._facts = {path: feature for path, feature in facts.items() if path in self._targets}
         fields: dict[str, Any] = {EPISODE: "int64"} if self._numbers else {}
         for path_in_file, target in self._targets.items():
@@ -137,8 +149,34 @@ class ArraySource(Source):
                 raise ValueError(f"{path}: {path_in_file}: {error}") from None
         self.fields = fields
 
+    def _note_empty_episodes(self) -> None:
+        empty = [str(one.number) for one in self._list if not one.rows]
+        if empty:
+            shown = ", ".join(empty[:_SHOWN]) + ", …" * (len(empty) > _SHOWN)
+            self.left_out[f"{len(empty):,} episodes"] = f"without a row: {shown}"
+
+    def _without_numbers(
+        self, targets: Mapping[str, tuple[str, ...]], facts: Collection[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """The targets except those that would replace the numbers of several episodes."""
+        kept = {}
+        for path, target in targets.items():
+            if target[0] != EPISODE or (len(self._list) == 1 and path not in facts):
+                kept[path] = target
+            else:
+                self.left_out[path] = (
+                    f"the field {EPISODE!r} has the number of the episode; map= can rename it"
+                )
+            if path in kept and target[0] == EPISODE:
+                self.changes[EPISODE] = f"the values of {path}, not the number of the episode"
+        return kept
+
     def _array_features(self) -> dict[str, Any]:
-        """The feature of each path, checked to be the same in all episodes."""
+        """The feature of each path, checked to be the same in all episodes.
+
+        Those that the last row of an episode lacks come first: a row with the last field is
+        complete, so that samplers of a store that is still open draw it.
+        """
         features: dict[str, Any] = {}
         first: dict[str, str] = {}
         for episode in self._list:
@@ -150,7 +188,14 @@ class ArraySource(Source):
                         f"{array.where}: expected {known} as in {first[path]}, "
                         f"found {array.feature}"
                     )
-        return features
+        short = {
+            path
+            for path in features
+            for one in self._list
+            if path not in one.arrays
+            or (one.lengths.get(path, one.rows) < one.rows and path not in one.ends_false)
+        }
+        return {path: features[path] for path in sorted(features, key=lambda one: one not in short)}
 
     def _fact_features(self) -> dict[str, Any]:
         values: dict[str, list[Any]] = {}
@@ -170,7 +215,9 @@ class ArraySource(Source):
                 stop = min(start + rows, episode.rows)
                 columns: dict[str, Any] = {}
                 if self._numbers:
-                    columns[EPISODE] = np.full(stop - start, episode.number, np.int64)
+                    columns[EPISODE] = np.full(
+                        stop - start, episode.number + self.episode_offset, np.int64
+                    )
                 if start == 0:
                     self._add_facts(columns, episode, stop)
                 for path, (array, begin) in episode.arrays.items():
@@ -178,9 +225,14 @@ class ArraySource(Source):
                         buffer = used.get(id(array)) or buffers.get(id(array)) or _Buffer(array)
                         used[id(array)] = buffer
                         held = min(stop, episode.lengths.get(path, episode.rows)) - start
+                        column = None
                         if held > 0:
                             column = buffer.take(begin + start, begin + start + held)
+                        if path in episode.ends_false:
+                            column = _with_false(column, stop - start)
+                        elif column is not None:
                             column = _padded(column, stop - start)
+                        if column is not None:
                             insert(columns, self._targets[path], column)
                 yield Block(columns, None, number, stop == episode.rows)
             buffers = used
@@ -242,6 +294,14 @@ def _padded(column: Any, rows: int) -> Any:
     mask[len(column) :] = True
     filler = np.zeros((lacking, *column.shape[1:]), column.dtype)
     return np.ma.masked_array(np.concatenate([column, filler]), mask)
+
+
+def _with_false(column: Any, rows: int) -> NDArray[np.bool_]:
+    """A column of bools, or None, with false in the rows after its end."""
+    padded = np.zeros(rows, np.bool_)
+    if column is not None:
+        padded[: len(column)] = column
+    return padded
 
 
 def insert(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from stream_store._arguments import path_text
-from stream_store._exchange.arrow import from_arrow, to_arrow
+from stream_store._exchange.arrow import from_arrow, replaces_rows, to_arrow
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
 from stream_store._store_life import StoreLife
@@ -18,8 +18,10 @@ from stream_store.errors import CheckError
 
 from .checking import same_value
 from .exporting import new_file
+from .file_reading import read_batches, reading
 from .report import ConversionReport
 
+_OPERATION = "convert"
 _STREAM_SUFFIX = ".arrows"  # as of `stream-store export`
 
 
@@ -82,12 +84,19 @@ def _import(
 ) -> ConversionReport:
     if resume and store.fields and store.num_rows:
         raise ValueError(f"{path}: {kind}: resume: all rows of such a file appear at once")
+    pa = require("pyarrow", f"reading {kind}")
     began = time.monotonic()
+    replaces_rows(store, append)  # raises an error about the store, not about the file
     with _reader(path, kind) as (reader, total):
         known = set(declared_fields(store).outer_names) if store.fields else set()
         names = reader.schema.names
         stream = _counted(reader, total, progress)
-        rows = from_arrow(store, stream, append)
+        try:
+            rows = from_arrow(store, stream, append)
+        except (ValueError, TypeError) as error:
+            if isinstance(error, pa.ArrowException) or str(error).startswith(f"{path}: "):
+                raise
+            raise ValueError(f"{path}: {_OPERATION}: {error}") from error
     compared = None
     if check:
         compared = _compare(store, path, kind, store.num_rows - rows)
@@ -139,28 +148,36 @@ def _export(
 def _reader(path: Path, kind: str) -> Iterator[tuple[Any, int]]:
     """The batches of a file, with their schema, and the number of rows or 0."""
     pa = require("pyarrow", f"reading {kind}")
-    try:
-        if kind == "parquet":
-            import pyarrow.parquet as pq
+    with ExitStack() as stack:
+        with reading(path, _OPERATION):
+            if kind == "parquet":
+                import pyarrow.parquet as pq
 
-            with pq.ParquetFile(path, pre_buffer=False) as file:
+                file = stack.enter_context(pq.ParquetFile(path, pre_buffer=False))
+                schema, total = file.schema_arrow, file.metadata.num_rows
                 batches = file.iter_batches(batch_size=1 << 14)
-                yield (
-                    pa.RecordBatchReader.from_batches(file.schema_arrow, batches),
-                    file.metadata.num_rows,
-                )
-            return
-        with pa.memory_map(str(path)) as file:
-            if file.read(6) != b"ARROW1":
-                file.seek(0)
-                yield pa.ipc.open_stream(file), 0
-                return
-            file.seek(0)
-            opened = pa.ipc.open_file(file)
-            groups = (opened.get_batch(number) for number in range(opened.num_record_batches))
-            yield pa.RecordBatchReader.from_batches(opened.schema, groups), 0
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: convert: the {kind} file cannot be read: {error}") from error
+            else:
+                file = stack.enter_context(pa.memory_map(str(path)))
+                schema, batches = _arrow_batches(pa, file)
+                total = 0
+        batches = read_batches(batches, path, _OPERATION)
+        try:
+            yield pa.RecordBatchReader.from_batches(schema, batches), total
+        except pa.ArrowException:  # values that are not valid, which are found after reading
+            with reading(path, _OPERATION):
+                raise
+
+
+def _arrow_batches(pa: Any, file: Any) -> tuple[Any, Iterator[Any]]:
+    """The schema and the batches of an Arrow file, or of a stream."""
+    is_file = file.read(6) == b"ARROW1"
+    file.seek(0)
+    if not is_file:
+        stream = pa.ipc.open_stream(file)
+        return stream.schema, iter(stream)
+    opened = pa.ipc.open_file(file)
+    groups = (opened.get_batch(number) for number in range(opened.num_record_batches))
+    return opened.schema, groups
 
 
 def _counted(reader: Any, total: int, progress: Progress | None) -> Any:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from stream_store._arguments import path_text
+from stream_store._outside import require_outside
 from stream_store._types import AnyPath, Progress
 from stream_store.store import StreamStore
 
 from .journal import Journal
 from .registry import FORMATS, STORE, Format, detect, find, format_of_suffix, load, suffixes
 from .report import ConversionReport
+from .stores import is_store
 
 
 def convert(
@@ -81,7 +83,8 @@ def convert(
         raise ValueError(
             f"{source}: convert: both are stores: {target} has none of the suffixes "
             f"{', '.join(suffixes())}, and to= (--to) names no other format. To copy a store, use "
-            "checkpoint(), and for a part of it extend() with read_rows()"
+            "checkpoint(), and for a part of it extend() with read_rows(); the command export "
+            "writes CSV"
         )
     _refuse_inside(source, target)
     common: dict[str, Any] = {"check": check, "progress": progress}
@@ -126,6 +129,8 @@ def _into_store(
     source: Path, target: Path, given: Format, common: dict[str, Any], options: dict[str, Any]
 ) -> ConversionReport:
     existed = target.exists()
+    if not is_store(target):
+        require_outside(target, "convert")
     with StreamStore(target) as store:
         try:
             return _call(given, "importer", store, source, {"append": False, **common, **options})

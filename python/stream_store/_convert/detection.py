@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from stream_store.group import is_group
+
+from .file_reading import HDF5_SUFFIXES
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MCAP = b"\x89MCAP0\r\n"
@@ -34,14 +37,20 @@ def is_minari(path: Path) -> bool:
 
 
 def is_mcap(path: Path) -> bool:
-    """A file with the magic bytes of MCAP, also one whose recorder was killed."""
-    return _begins(path, _MCAP)
+    """A file with the magic bytes of MCAP, also one whose recorder was killed; or their directory.
+
+    Such a directory is a bag of ROS 2.
+    """
+    return any(_begins(file, _MCAP) for file in _files(path, (".mcap",)))
 
 
 def is_hdf5(path: Path) -> bool:
-    """A file with the signature of HDF5, which may follow a user block of 512, 1024, … bytes."""
-    if not path.is_file():
-        return False
+    """A file with the signature of HDF5, or a directory of such files."""
+    return any(map(_is_hdf5_file, _files(path, HDF5_SUFFIXES)))
+
+
+def _is_hdf5_file(path: Path) -> bool:
+    """The signature may follow a user block of 512, 1024, … bytes."""
     size = path.stat().st_size
     offset = 0
     while offset < size:
@@ -68,6 +77,16 @@ def is_arrow(path: Path) -> bool:
     return _begins(path, b"ARROW1") or (
         path.suffix == ".arrows" and _begins(path, b"\xff\xff\xff\xff")
     )
+
+
+def _files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """The file, or those of a directory that have one of the suffixes."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        yield from (
+            one for one in path.iterdir() if one.suffix.lower() in suffixes and one.is_file()
+        )
 
 
 def _begins(path: Path, magic: bytes, offset: int = 0) -> bool:

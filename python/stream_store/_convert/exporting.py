@@ -11,32 +11,50 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
 from stream_store._file_errors import naming
+from stream_store._outside import require_outside
 from stream_store._segment_cuts import CutState, find_cuts
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
 
+from .lanes import episodes_by_lane, lane_fields, require_whole
 from .residency import Residency
 from .source import BLOCK_BYTES
-from .stores import is_store
 
 _CUT_ROWS = 1 << 15  # rows in which episodes are looked for together
 
 
 @dataclass(frozen=True)
 class Episode:
-    """Rows [start, stop) of a store; number is the position among the exported episodes."""
+    """Some rows of a store, in their order.
+
+    Attributes:
+        number: the position among the exported episodes.
+        row_numbers: the rows, a range unless rows of other episodes are between them.
+        lane: a number for the lane.
+    """
 
     number: int
-    start: int
-    stop: int
+    row_numbers: range | NDArray[np.int64]
+    lane: int = 0
 
     @property
     def rows(self) -> int:
-        return self.stop - self.start
+        return len(self.row_numbers)
+
+    @property
+    def first(self) -> int:
+        return int(self.row_numbers[0])
+
+    @property
+    def last(self) -> int:
+        return int(self.row_numbers[-1])
 
 
 @contextmanager
@@ -46,7 +64,7 @@ def new_directory(path: AnyPath, operation: str) -> Iterator[Path]:
     After an exception it is deleted. Raises FileExistsError if `path` exists, other than as an
     empty directory, before anything is written.
     """
-    target = _target(path)
+    target = _target(path, operation)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise FileExistsError(
             f"{target}: {operation}: expected a new path or an empty directory; nothing is replaced"
@@ -67,7 +85,7 @@ def new_directory(path: AnyPath, operation: str) -> Iterator[Path]:
 @contextmanager
 def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
     """The same for one file: the path of a temporary file beside `path` to write."""
-    target = _target(path)
+    target = _target(path, operation)
     if target.exists():
         raise FileExistsError(f"{target}: {operation}: expected a new path; nothing is replaced")
     partial = _partial(target, operation)
@@ -79,11 +97,9 @@ def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _target(path: AnyPath) -> Path:
+def _target(path: AnyPath, operation: str) -> Path:
     target = Path(path_text(path)).absolute()
-    for parent in target.parents:
-        if is_store(parent):
-            raise ValueError(f"{target}: expected a path outside of the store {parent}")
+    require_outside(target, operation)
     return target
 
 
@@ -93,23 +109,49 @@ def _partial(target: Path, operation: str) -> Path:
     return target.with_name(f".{target.name}.partial-{os.getpid()}")
 
 
-def episodes_of(view: StoreLife, by: str | Sequence[str] | None) -> list[Episode]:
-    """The segments of a snapshot as episodes; without `by`, all rows are one episode.
+def episodes_of(
+    view: StoreLife,
+    by: str | Sequence[str] | None,
+    lane_by: str | Sequence[str] | None,
+    operation: str,
+) -> list[Episode]:
+    """The segments of each lane of a snapshot as episodes; without `by`, each lane is one episode.
 
     Empty if the snapshot has no rows.
+
+    Args:
+        view: a snapshot.
+        by: the fields that cut episodes.
+        lane_by: the fields that name lanes; None takes those that `lane_fields` finds.
+        operation: for messages.
+
+    Raises:
+        ValueError: a field is unknown or cannot be used, or, without lanes, the rows of episodes
+            are interleaved.
     """
+    names = [by] if isinstance(by, str) else list(by or ())
+    lanes = lane_fields(view, lane_by, names, operation)
     if view.kept_rows == 0:
         return []
-    if by is None or (not isinstance(by, str) and not by):
-        return [Episode(0, view.first_row, view.num_rows)]
-    names = [by] if isinstance(by, str) else list(by)
-    view.snapshot(view.first_row).segments(names)  # checks the fields
-    starts = [view.first_row, *_cuts(view, names)]
+    if names:
+        view.snapshot(view.first_row).segments(names)  # checks the fields
+    if lanes:
+        found = episodes_by_lane(view, names, lanes)
+        return [Episode(i, _as_range(rows), lane) for i, (lane, rows) in enumerate(found)]
+    starts = [view.first_row, *(_cuts(view, names) if names else ())]
+    if lane_by is None:
+        require_whole(view, names, starts, f"{view._where()}: {operation}")
     stops = [*starts[1:], view.num_rows]
     return [
-        Episode(number, start, stop)
+        Episode(number, range(start, stop))
         for number, (start, stop) in enumerate(zip(starts, stops, strict=True))
     ]
+
+
+def _as_range(rows: NDArray[np.int64]) -> range | NDArray[np.int64]:
+    """Increasing rows as a range, if there are no others between them."""
+    first, last = int(rows[0]), int(rows[-1])
+    return range(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 def _cuts(view: StoreLife, names: list[str]) -> Iterator[int]:
@@ -129,26 +171,25 @@ def _cuts(view: StoreLife, names: list[str]) -> Iterator[int]:
 
 
 def row_blocks(
-    view: StoreLife,
-    start: int,
-    stop: int,
-    fields: Sequence[str],
-    block_bytes: int = BLOCK_BYTES,
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows [start, stop) as (first row, result of `read_rows`), in blocks of about one size."""
-    while start < stop:
-        count = min(rows_of_bytes(view, start, stop, fields, block_bytes), stop - start)
-        yield start, view.read_rows(slice(start, start + count), fields=fields)
-        start += count
+    view: StoreLife, episode: Episode, fields: Sequence[str], block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
+    """The rows of an episode in blocks of about one size: row numbers, and what is read of them."""
+    start = 0
+    while start < episode.rows:
+        rows = episode.row_numbers[start:]
+        rows = rows[: rows_of_bytes(view, rows, fields, block_bytes)]
+        chosen = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
+        yield np.asarray(rows, np.int64), view.read_rows(chosen, fields=fields)
+        start += len(rows)
 
 
 def rows_of_bytes(
-    view: StoreLife, start: int, stop: int, fields: Sequence[str], block_bytes: int
+    view: StoreLife, rows: range | NDArray[np.int64], fields: Sequence[str], block_bytes: int
 ) -> int:
-    """How many rows from `start` on have about `block_bytes` once they are decoded.
+    """How many of the rows, from the first one on, have about `block_bytes` once they are decoded.
 
-    Fields of varying length are measured by the space that the next rows take in the store. At
-    least one.
+    Fields of varying length are measured by the space that these rows, and those between them, take
+    in the store. At least one.
     """
     chosen = set(fields)
     fixed, varies = 1, False
@@ -159,12 +200,12 @@ def rows_of_bytes(
             varies = True
         else:
             fixed += prod(spec.shape) * max(spec.numpy_dtype.itemsize, 1) + 1
-    count = max(1, block_bytes // fixed)
+    count = min(max(1, block_bytes // fixed), len(rows))
     if varies:
         # The stored size of all fields, halving the rows until it fits: one look-up each.
-        count = min(count, stop - start)
-        first = int(view.position_of(start))
-        while count > 1 and _end_position(view, start + count) - first > block_bytes // 8:
+        first = int(view.position_of(int(rows[0])))
+        most = block_bytes // 8
+        while count > 1 and _end_position(view, int(rows[count - 1]) + 1) - first > most:
             count //= 2
     return count
 

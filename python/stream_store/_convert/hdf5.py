@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,7 @@ from .arrays import (
     same_length,
     with_facts,
 )
+from .file_reading import HDF5_SUFFIXES, reading
 from .importing import import_source
 from .report import ConversionReport
 
@@ -41,7 +43,6 @@ Hdf5Layout = Literal["auto", "robomimic", "d4rl", "episodes", "flat"]
 EPISODE_ATTRIBUTES, FILE_ATTRIBUTES = "episode_attrs", "file_attrs"
 
 _LAYOUTS = ("auto", "robomimic", "d4rl", "episodes", "flat")
-_SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
 _ENDS = ("terminals", "timeouts")
 _ONCE = "initial_state"  # of Isaac Lab: arrays with one row per episode
 _MAX_DEPTH = 32
@@ -81,13 +82,14 @@ class Hdf5Source(ArraySource):
         try:
             episodes: list[EpisodeArrays] = []
             for file in files:
-                found = _File(self._files, file, self._skipped)
-                episodes += found.episodes(layout, None if len(files) == 1 else len(episodes))
+                with reading_hdf5(file, "from_hdf5"):
+                    found = _File(self._files, file, self._skipped)
+                    episodes += found.episodes(layout, None if len(files) == 1 else len(episodes))
             super().__init__("hdf5", path, episodes, map, {"layout": layout})
         except BaseException:
             self._files.close()
             raise
-        self.left_out = self._skipped
+        self.left_out |= self._skipped
 
     def close(self) -> None:
         """Release the file."""
@@ -99,10 +101,23 @@ def _files_of(path: Path) -> list[Path]:
         raise FileNotFoundError(f"{path}: from_hdf5: no such file or directory")
     if not path.is_dir():
         return [path]
-    files = [one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES and one.is_file()]
+    files = [one for one in path.iterdir() if one.suffix.lower() in HDF5_SUFFIXES and one.is_file()]
     if not files:
-        raise ValueError(f"{path}: from_hdf5: expected files {', '.join(_SUFFIXES)}, found none")
+        suffixes = ", ".join(HDF5_SUFFIXES)
+        raise ValueError(f"{path}: from_hdf5: expected files {suffixes}, found none")
     return sorted(files, key=lambda one: natural(one.name))
+
+
+@contextmanager
+def reading_hdf5(path: Path, operation: str) -> Iterator[None]:
+    """Name the file in errors of h5py about metadata; those of this package name it already."""
+    try:
+        yield
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError) as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        with reading(path, operation):
+            raise
 
 
 def natural(name: str) -> tuple[Any, ...]:
@@ -157,7 +172,7 @@ class Hdf5Array(StoredArray):
         try:
             dataset = self._files.get(self._path)[self._name]
             return self._convert(dataset, start, stop)
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(
                 f"{self.where}: from_hdf5: cannot read rows [{start}, {stop}): {error}"
             ) from error
@@ -175,7 +190,7 @@ def _form(h5py: Any, dtype: Any, shape: tuple[int, ...], where: str) -> tuple[st
     if h5py.check_string_dtype(dtype) is not None:
         if shape:
             raise ValueError(f"{where}: expected one text per row, found arrays of texts")
-        return "packed string", lambda data, a, b: list(data.asstr()[a:b]), _TEXT_BYTES
+        return "packed string", lambda data, a, b: list(data.asstr("utf-8")[a:b]), _TEXT_BYTES
     inner = h5py.check_vlen_dtype(dtype)
     if inner is not None:
         if shape or inner.kind not in "biuf":
@@ -369,7 +384,7 @@ class _File:
         """The value of a dataset that an episode has once."""
         try:
             if self._files.h5py.check_string_dtype(dataset.dtype) is not None:
-                value = dataset.asstr()[()]
+                value = dataset.asstr("utf-8")[()]
                 return value if isinstance(value, str) else np.asarray(value, object)
             value = dataset[()]
         except (OSError, UnicodeDecodeError) as error:
@@ -386,5 +401,5 @@ class _File:
         for name, dataset in self._datasets(group):
             if self._files.h5py.check_string_dtype(dataset.dtype) is None:
                 raise ValueError(f"{self._path}: {dataset.name}: expected names of episodes")
-            masks[name] = set(dataset.asstr()[:].tolist())
+            masks[name] = set(dataset.asstr("utf-8")[:].tolist())
         return masks

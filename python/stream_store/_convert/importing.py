@@ -9,7 +9,8 @@ fields declares them and adds the rows at the same time; a temporary store has o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from stream_store.features import FieldSpec, parse_fields
 
 from .checking import check_rows
 from .journal import Journal, Position
+from .numbering import change_of, offset_after
 from .report import ConversionReport
 from .residency import Residency
 from .source import Block, Source
@@ -50,8 +52,9 @@ def import_source(
         store: open for writing. Without fields, it declares those of the source; otherwise every
             field of the source must be a field of the store.
         source: what to import.
-        append: add to the rows of the store. Otherwise the rows of a temporary store are replaced,
-            and a persistent one must be empty.
+        append: add to the rows of the store; numbers of episodes continue those that it has.
+            Otherwise the rows of a temporary store are replaced, and a persistent one must be
+            empty.
         resume: continue an import that was interrupted; start one if the store is empty.
         check: read the source again afterwards, and compare every value with the store.
         progress: called with (rows done, rows in all; 0 if unknown); an exception ends the import.
@@ -88,6 +91,19 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
 
 
+@contextmanager
+def naming_source(source: Source) -> Iterator[None]:
+    """Name the source, in one line, in an error about its fields or values."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if type(error) not in (ValueError, TypeError) or str(error).startswith(str(source.path)):
+            raise
+        lines = map(str.strip, str(error).removeprefix("temporary store: ").splitlines())
+        text = "; ".join(lines).replace(":; ", ": ")
+        raise type(error)(f"{source.path}: from_{source.format}: {text}") from error
+
+
 class _Import:
     """One import: where the rows of the store began, and what is collected but not committed."""
 
@@ -101,9 +117,10 @@ class _Import:
     ) -> None:
         self._store, self._source, self._progress = store, source, progress
         self._append = append
-        self._specs: list[FieldSpec] | None = (
-            None if store.fields else parse_fields(dict(source.fields))
-        )
+        self._specs: list[FieldSpec] | None = None
+        if not store.fields:
+            with naming_source(source):
+                self._specs = parse_fields(dict(source.fields))
         self._journal = None if store._temporary else Journal(store)
         self._begin(resume)
         self._collected = StoreLife(None, "a", (_CAPACITY, 0), 0.0, (0.0, 0, False))
@@ -132,10 +149,11 @@ class _Import:
             raise ValueError("resume=True: a temporary store has no import to continue")
         if journal is not None and journal.exists:
             if resume and num_rows:
-                first, place = journal.read(self._identity, num_rows)
+                first, offset, place = journal.read(self._identity, num_rows)
                 if place.row < num_rows:
                     store.truncate(place.row)
                 self._first_row, self._start, self._resumed = first, place, True
+                self._source.episode_offset = offset
                 return
             if num_rows:
                 raise ValueError(
@@ -151,6 +169,7 @@ class _Import:
         replaces_rows(store, self._append)
         self._first_row = num_rows if self._append or journal is not None else 0
         self._start = Position(self._first_row, 0)
+        self._source.episode_offset = offset_after(store, self._first_row, self._source)
 
     # --- the import ---
 
@@ -177,7 +196,7 @@ class _Import:
             episodes=self._episodes,
             fields=tuple(source.fields),
             left_out=dict(source.left_out),
-            changes=dict(source.changes),
+            changes={**source.changes, **change_of(source)},
             seconds=time.monotonic() - began,
             checked_values=compared,
             resumed_episodes=self._start.episode,
@@ -192,13 +211,15 @@ class _Import:
             whole, ended = ended and block.ends_episode, block.ends_episode
             episode = block.episode + 1
             before = self._nbytes()
-            self._take(block, whole)
+            with naming_source(self._source):
+                self._take(block, whole)
             self._residency.touched(abs(self._nbytes() - before))
             self._rows += block.rows
             self._episodes += ended
             if self._progress is not None:
                 self._progress(done + self._rows, max(total, done + self._rows) if total else 0)
-        self._commit_collected(episode, last=True)
+        with naming_source(self._source):
+            self._commit_collected(episode, last=True)
 
     def _nbytes(self) -> int:
         return self._collected.nbytes + (self._store.nbytes if self._store.fields else 0)
@@ -241,7 +262,7 @@ class _Import:
             return
         row = self._store.num_rows if self._specs is None else 0
         if not self._resumed and row == self._start.row and not self._journal.exists:
-            self._journal.start(self._identity, self._first_row)
+            self._journal.start(self._identity, self._first_row, self._source.episode_offset)
         self._journal.add(row, rows, episode)
 
     def _undo(self) -> None:

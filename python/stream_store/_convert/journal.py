@@ -42,15 +42,19 @@ class Journal:
     def exists(self) -> bool:
         return self.path.exists()
 
-    def start(self, identity: dict[str, Any], row: int) -> None:
+    def start(self, identity: dict[str, Any], row: int, offset: int) -> None:
         """Begin the journal of a new import, which replaces an older one.
+
+        `offset` is added to the numbers of episodes. It is written down because a store may drop
+        the rows from which it was computed.
 
         Opening a store creates missing parent directories when its fields are declared, which is
         after this.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with naming(self.path, "import"):
-            self.path.write_text(json.dumps({**identity, "row": row}) + "\n", encoding="utf-8")
+            line = json.dumps({**identity, "row": row, "offset": offset})
+            self.path.write_text(line + "\n", encoding="utf-8")
 
     def add(self, row: int, rows: int, episode: int) -> None:
         """Write down a commit that follows."""
@@ -60,12 +64,12 @@ class Journal:
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
 
-    def read(self, identity: dict[str, Any], num_rows: int) -> tuple[int, Position]:
+    def read(self, identity: dict[str, Any], num_rows: int) -> tuple[int, int, Position]:
         """Where to continue a store of `num_rows` rows.
 
         Returns:
-            The row at which the import began, and the position to continue at, which may lie
-            before the end of the store.
+            The row at which the import began, what it adds to the numbers of episodes, and the
+            position to continue at, which may lie before the end of the store.
 
         Raises:
             ValueError: the import had another source or other options, or rows were appended or
@@ -75,7 +79,7 @@ class Journal:
         begun, commits = lines[0] if lines else None, [line for line in lines[1:] if line]
         if not begun or "row" not in begun:
             raise ValueError(f"{self.path}: resume: expected a journal but found another file")
-        first = begun.pop("row")
+        first, offset = begun.pop("row"), begun.pop("offset", 0)
         if begun != identity:
             differing = [key for key in identity if begun.get(key) != identity[key]]
             was = ", ".join(f"{key} {begun.get(key)!r}" for key in differing)
@@ -88,9 +92,13 @@ class Journal:
                 f"{self.path}: resume: expected between {first:,} and {places[-1].row:,} rows in "
                 f"the store but found {num_rows:,}; it was changed since the import"
             )
-        return first, max(
-            (place for place in places if place.row <= num_rows),
-            key=lambda place: (place.row, place.episode),
+        return (
+            first,
+            offset,
+            max(
+                (place for place in places if place.row <= num_rows),
+                key=lambda place: (place.row, place.episode),
+            ),
         )
 
     @staticmethod

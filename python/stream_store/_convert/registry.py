@@ -66,7 +66,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "mcap",
-        "an MCAP file",
+        "an MCAP file or a directory of them",
         "detection:is_mcap",
         "mcap:from_mcap",
         "mcap:to_mcap",
@@ -74,7 +74,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "hdf5",
-        "an HDF5 file",
+        "an HDF5 file or a directory of them",
         "detection:is_hdf5",
         "hdf5:from_hdf5",
         suffixes=(".hdf5", ".h5"),

@@ -62,6 +62,10 @@ class Source(ABC):
         left_out: what the store cannot or should not hold -> why; for the report.
         changes: field -> how its dtype or value differs from the source, such as
             "float128 -> float64"; for the report.
+        episode_field: the field with the number of the episode, if the source has one.
+        episode_numbers: its least and greatest value in the source.
+        episode_offset: what `blocks` adds to these numbers; the import sets it, so that they
+            continue those of the store.
         options: whatever else decides what the blocks contain, as values that JSON can hold: the
             map, chosen episodes, a layout. An interrupted import continues only with equal options.
     """
@@ -74,6 +78,9 @@ class Source(ABC):
     episodes: int | None = None
     left_out: Mapping[str, str] = {}
     changes: Mapping[str, str] = {}
+    episode_field: str | None = None
+    episode_numbers: tuple[int, int] = (0, 0)
+    episode_offset: int = 0
     options: Mapping[str, Any] = {}
 
     @abstractmethod

@@ -90,6 +90,10 @@ class ZarrSource(ArraySource):
                 return group
             return zarr.open_group(path, mode="r")
         except Exception as error:  # of zarr, of zipfile, or of the operating system
+            if type(error).__name__ == "ContainsArrayError":
+                raise ValueError(
+                    f"{path}: from_zarr: expected a group of arrays, found an array"
+                ) from error
             raise ValueError(f"{path}: from_zarr: cannot open the group: {error}") from error
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from .optional import require
 from .schemas import describe, infer_fields
 from .tables import converted, same_storage
 
+#: A new store is built beside its path, under such a name. It is gone when an error is raised.
+_STAGED = re.compile(r".*/\.[^/]*\.tmp-[0-9a-f]{32}(?=: )")
 BATCH_BYTES = 64 << 20  # approximate size of the batches of a stream
 
 
@@ -164,9 +167,12 @@ def import_stream(
             step_column,
             progress,
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         if failures:
             raise failures[0] from None
+        staged = _STAGED.match(str(error))
+        if type(error) is ValueError and staged is not None:
+            raise ValueError(f"{core._path}{str(error)[staged.end() :]}") from None
         raise
 
 

@@ -28,7 +28,7 @@ def to_polars(
     core: _core.Store, start: int | None, stop: int | None, fields: Sequence[str] | None
 ) -> Any:
     """A `polars.DataFrame` of rows [start, stop)."""
-    polars = require("polars", "to_polars", extra="test")
+    polars = require("polars", "to_polars", extra=None)
     return polars.DataFrame(_rows(core, start, stop, fields)[0])
 
 

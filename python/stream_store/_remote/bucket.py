@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from stream_store._exchange.optional import require
+from stream_store._outside import require_outside
 from stream_store.errors import RemoteError
 
 from .fork import note_use, require_usable
@@ -55,6 +56,8 @@ class Bucket:
             self._create = create
             self.url = url.rstrip("/")
             self._directory = directory_of(url)
+            if create and self._directory is not None:
+                require_outside(self._directory, "ship")
             self._opened = self._open(create=False)
         else:
             in_memory = type(url).__name__ == "MemoryStore"

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_store._file_errors import naming
+from stream_store._outside import require_outside
 from stream_store._safe_text import safe
 from stream_store.errors import DroppedError
 
@@ -62,10 +63,12 @@ def write_page(
 
     Raises:
         OSError: the file cannot be written.
+        ValueError: it is inside a store.
         DroppedError: the writer dropped rows meanwhile, in each of five tries.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path}: --html: expected a file, but found a directory")
+    require_outside(path, "view --html")
     text = page_of(_summary(model, progress)).encode("utf-8", "backslashreplace")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}", dir=path.parent)
     try:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_store._exchange.optional import require
+from stream_store._outside import require_outside
 from stream_store._safe_text import safe
 from stream_store.errors import DroppedError
 
@@ -38,10 +39,13 @@ def open_recording(model: ViewModel, save: Path | None) -> RerunLog:
     Raises:
         ImportError: rerun-sdk is not installed.
         OSError: the file cannot be written.
+        ValueError: it is inside a store.
     """
     rr = require("rerun", "view --rerun", extra="view")
     if save is not None and (save.is_dir() or not save.parent.is_dir()):
         raise OSError(f"{save}: --save: expected a file in a directory that exists")
+    if save is not None:
+        require_outside(save, "view --save")
     log = RerunLog(rr, model)
     blueprint = log.blueprint()
     if save is None:

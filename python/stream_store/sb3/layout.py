@@ -100,6 +100,13 @@ class Layout:
     ) -> None:
         self.n_envs = n_envs
         self.keys: list[str] | None = None
+        if isinstance(observation_space, spaces.Dict):
+            for key, part in observation_space.items():
+                if isinstance(part, spaces.Dict):
+                    raise NotImplementedError(
+                        f"the observation space has a Dict at {key!r}; Stable-Baselines3 supports "
+                        "a Dict of arrays only"
+                    )
         shape = get_obs_shape(observation_space)
         if isinstance(shape, dict):
             self.keys = list(shape)

@@ -16,8 +16,9 @@ _NUMERIC = ("bool", "int", "uint", "float")
 def store_feature(feature: dict[str, Any], arrow_type: Any) -> Any:
     """The feature of a field for a feature of info.json.
 
-    Arrays with several dimensions, and texts, are packed: they take their own size instead of 8
-    bytes per item. A feature of another kind, such as those of language, has its Arrow type.
+    Texts, and arrays of several dimensions whose items have at most 4 bytes, are packed: they take
+    their own size instead of 8 bytes per item. A feature of another kind, such as those of
+    language, has its Arrow type.
     """
     dtype, shape = feature["dtype"], feature["shape"]
     if dtype == "string" and shape in ((), (1,)):
@@ -28,7 +29,8 @@ def store_feature(feature: dict[str, Any], arrow_type: Any) -> Any:
     if shape in ((), (1,)):
         return dtype
     dims = ",".join(map(str, shape))
-    return f"{'packed ' if len(shape) > 1 else ''}{dtype}[{dims}]"
+    packed = len(shape) > 1 and info.item_bytes <= 4
+    return f"{'packed ' if packed else ''}{dtype}[{dims}]"
 
 
 def image_feature(operation: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from stream_store._convert.residency import Residency
 from stream_store._exchange.arrow import Rows
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
+from stream_store._outside import require_outside
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
 
@@ -36,10 +37,12 @@ def to_lerobot(
     *,
     fps: int,
     by: str | Sequence[str] | None = None,
+    lane_by: str | Sequence[str] | None = None,
     time_field: str | None = None,
     time_unit: float = 1e-9,
     tolerance: float = 1e-4,
     resample: str | None = None,
+    max_gap: float = 60.0,
     missing: str = "error",
     fields: Sequence[str] | None = None,
     task: str | None = None,
@@ -59,6 +62,10 @@ def to_lerobot(
     _require_one_of("missing", missing, MISSING)
     if resample is not None and time_field is None:
         raise ValueError(f"{_OPERATION}: resample={resample!r} needs time_field")
+    if robot_type is not None and not isinstance(robot_type, str):
+        raise ValueError(f"{_OPERATION}: robot_type={robot_type!r:.60}: expected a text or None")
+    if not max_gap > 0:
+        raise ValueError(f"{_OPERATION}: max_gap={max_gap!r}: expected a positive time in seconds")
     pa = require("pyarrow", _OPERATION, extra="lerobot")
     if not store.fields:
         raise RuntimeError(f"{_OPERATION}: no fields are declared")
@@ -78,11 +85,14 @@ def to_lerobot(
         require("PIL.Image", f"{_OPERATION}: images", extra="lerobot")
     if video:
         require("av", f"{_OPERATION}: video=True", extra="video")
-    episodes = episodes_of(view, _cuts(view, by))
-    reader = FrameReader(view, plan, fps, clock, tolerance, resample is not None, missing)
+    episodes = episodes_of(view, _cuts(view, by), lane_by, _OPERATION)
+    reader = FrameReader(
+        view, plan, fps, clock, tolerance, resample is not None, missing, float(max_gap)
+    )
     facts = pa.schema(Rows(view, declared_fields(view), columns=plan.facts)) if plan.facts else []
     fact_types = {field.name: field.type for field in facts}
     target = Path(path_text(dst)).absolute()
+    require_outside(target, _OPERATION)
     state = read_state(target) if append and target.exists() else None
     old_episodes, old_frames = (0, 0) if state is None else (state["episodes"], state["frames"])
     place = new_directory(target, _OPERATION) if state is None else beside(target)
@@ -92,15 +102,19 @@ def to_lerobot(
         if state is not None:
             writer.start_from(state)
         try:
-            _write(reader, writer, episodes, progress)
+            _write(
+                reader,
+                writer,
+                episodes,
+                progress,
+                lambda: None if state is None else check_same(target, state, writer.info()),
+            )
             writer.finish()
         except BaseException:
             with suppress(Exception):  # closing files that could not be written fails again
                 writer.close()
             raise
         writer.close()
-        if state is not None:
-            check_same(target, state, writer.info())
         if check:
             if state is not None:
                 link_existing(target, root)
@@ -124,26 +138,41 @@ def _write(
     writer: DatasetWriter,
     episodes: Sequence[Episode],
     progress: Progress | None,
+    check: Callable[[], None],
 ) -> None:
-    """Write all episodes; those without frames are named in the plan."""
+    """Write all episodes; those without frames are named in the plan.
+
+    `check` is called once, when the shapes of all features are known.
+    """
     total = reader.view.kept_rows
     residency = Residency(reader.view)
     left: list[int] = []
-    rows = 0
+    rows, before = 0, writer.frames
+    checked = False
     for episode in episodes:
         writer.begin(reader.count(episode))
         for frames in reader.frames(episode):
             residency.touched(writer.add(frames))
             if progress is not None:
-                progress(episode.start - reader.view.first_row + frames.rows_done, total)
+                progress(rows + frames.rows_done, total)
+        if writer.has_frames and not checked:
+            check()
+            checked = True
         if not writer.end(reader.facts(episode)):
             left.append(episode.number)
         rows += episode.rows
+    if not checked:
+        check()
     if left:
         shown = ", ".join(map(str, left[:20]))
         reader.plan.left_out[f"{len(left)} episodes"] = f"no frame has all features: {shown}"
-    if reader.missing == "drop" and rows > writer.frames:
-        reader.plan.left_out[f"{rows - writer.frames} rows"] = "a feature is missing there"
+    dropped = rows - (writer.frames - before)
+    if reader.missing == "drop" and not reader.resample and dropped:
+        counts = ", ".join(f"{name!r} in {n:,}" for name, n in sorted(reader.lacking.items()))
+        reader.plan.left_out[f"{dropped:,} rows"] = (
+            f"a feature is missing there: {counts}; fields= chooses features, and episode_fields= "
+            "those that an episode has once"
+        )
 
 
 def _checked_fps(fps: Any) -> int:

@@ -31,6 +31,7 @@ IMAGE, VIDEO = "image", "video"
 
 #: Columns of an episode that describe where it is; all others are facts about it.
 EPISODE_COLUMNS = ("episode_index", "tasks", "length", "dataset_from_index", "dataset_to_index")
+VIDEO_PLACE = ("chunk_index", "file_index", "from_timestamp")  # of "videos/<name>/"
 EPISODE_PREFIXES = ("data/", "meta/", "videos/", "stats/")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream_store._convert.file_reading import reading
 from stream_store._exchange.optional import require
 
-from .layout import DATA_PATH, TASKS, is_fact
+from .layout import DATA_PATH, TASKS, VIDEO_PLACE, is_fact
+
+_NOT_FINALIZED = "; a recording that was not finalized leaves such files"
 
 
 def parquet(operation: str) -> Any:
@@ -38,16 +42,13 @@ class Episodes:
         pa = require("pyarrow", operation, extra="lerobot")
         tables = []
         for path in sorted((root / "meta" / "episodes").glob("*/*.parquet")):
-            try:
+            with reading(path, operation, _NOT_FINALIZED):
                 file = pq.ParquetFile(path)
                 names = [name for name in file.schema_arrow.names if not name.startswith("stats/")]
                 tables.append(file.read(columns=names))
-            except (pa.ArrowInvalid, OSError) as error:
-                raise ValueError(
-                    f"{path}: {operation}: the file cannot be read; a recording that was not "
-                    f"finalized leaves such files: {error}"
-                ) from error
-        self.table: Any = pa.concat_tables(tables, promote_options="permissive") if tables else None
+        with reading(root / "meta" / "episodes", operation):
+            joined = pa.concat_tables(tables, promote_options="permissive") if tables else None
+        self.table: Any = joined
         found = 0 if self.table is None else self.table.num_rows
         if found != info["total_episodes"]:
             raise ValueError(
@@ -55,7 +56,9 @@ class Episodes:
                 f"says, but meta/episodes has {found:,}"
             )
         if self.table is not None:
-            self._require_columns()
+            self._require_columns(
+                ("episode_index", "length", "data/chunk_index", "data/file_index")
+            )
             numbers = self.table.column("episode_index").to_pylist()
             if numbers != list(range(found)):
                 raise ValueError(
@@ -64,8 +67,12 @@ class Episodes:
                 )
         self.lengths = self.column("length")
 
-    def _require_columns(self) -> None:
-        needed = ("episode_index", "length", "data/chunk_index", "data/file_index")
+    def require_video(self, name: str) -> None:
+        """Refuse a video of which no episode says where it is."""
+        if self.table is not None:
+            self._require_columns([f"videos/{name}/{part}" for part in VIDEO_PLACE])
+
+    def _require_columns(self, needed: Sequence[str]) -> None:
         lacking = [name for name in needed if name not in self.table.column_names]
         if lacking:
             raise ValueError(
@@ -110,7 +117,8 @@ def read_tasks(root: Path, operation: str) -> dict[int, str]:
     path = root / TASKS
     if not path.is_file():
         return {}
-    table = parquet(operation).read_table(path)
+    with reading(path, operation, _NOT_FINALIZED):
+        table = parquet(operation).read_table(path)
     texts = [name for name in table.column_names if name != "task_index"]
     if "task_index" not in table.column_names or len(texts) != 1:
         raise ValueError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream_store import _arguments
 from stream_store._fields import declared_fields
 from stream_store._store_life import StoreLife
 from stream_store._structs import Struct
@@ -67,7 +68,7 @@ class Plan:
         features: in the order of the fields.
         task: leaf with the task, or None if `task_text` is the task of all rows.
         task_text: see `task`.
-        facts: leaves whose first value in an episode is a fact about it.
+        facts: leaves that have one value in an episode, a fact about it.
         images: "png", "jpeg" or None: what arrays of pixels become.
         left_out: field -> why it is not written.
         changes: field -> how it differs.
@@ -128,11 +129,17 @@ def make_plan(
         raise ValueError(f"{_OPERATION}: images={images!r}: expected 'png', 'jpeg' or None")
     if video and images is None:
         raise ValueError(f"{_OPERATION}: video=True needs images='png' or 'jpeg'")
+    fields = _arguments.names("fields", fields, one=True)
+    facts = _arguments.names("episode_fields", episode_fields or None, one=True) or []
+    if not isinstance(names, Mapping):
+        raise ValueError(
+            f"{_OPERATION}: names={names!r:.60}: expected a mapping of features to the names of "
+            "their items"
+        )
     leaves = dict(_leaves(view))
     by_name = {spec.name: spec for spec in declared_fields(view).specs if not spec.hidden}
     plan = Plan([], None, "", [], images)
     _plan_task(plan, by_name, task)
-    facts = [episode_fields] if isinstance(episode_fields, str) else list(episode_fields)
     for name in facts:
         if name not in by_name:
             raise ValueError(_unknown("episode_fields", name, by_name))
@@ -201,7 +208,7 @@ def _chosen(leaves: Mapping[str, Any], fields: Sequence[str] | None) -> list[str
     if fields is None:
         return list(leaves)
     chosen: list[str] = []
-    for name in [fields] if isinstance(fields, str) else fields:
+    for name in fields:
         inside = [leaf for leaf in leaves if leaf == name or leaf.startswith(f"{name}.")]
         if not inside:
             raise ValueError(_unknown("fields", name, leaves))
@@ -214,6 +221,10 @@ def _unknown(argument: str, name: object, known: Iterable[str]) -> str:
 
 
 def _plan_task(plan: Plan, specs: Mapping[str, FieldSpec], task: str | None) -> None:
+    if task is not None and not isinstance(task, str):
+        raise ValueError(
+            f"{_OPERATION}: task={task!r:.60}: expected a string field, or the text of the task"
+        )
     if task is None:
         task = "task" if "task" in specs and specs["task"].dtype == "string" else ""
     if task in specs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_store._convert.file_reading import read_batches, reading
 from stream_store._convert.source import BLOCK_BYTES, Block, Source, choose_fields
 from stream_store._exchange.optional import require
 
@@ -19,6 +21,7 @@ from .video import FORMS, EpisodeVideo, VideoReader, video_feature
 
 _OPERATION = "from_lerobot"
 _TASK = "task"
+_EPISODE = "episode_index"
 _FACT = "meta/episodes/"  # paths of facts about episodes in `map`
 
 
@@ -66,7 +69,12 @@ class LeRobotSource(Source):
         count = len(self._table.lengths)
         if episodes is None:
             return dict.fromkeys(range(count))
-        chosen = sorted({int(np.int64(number)) for number in episodes})
+        try:
+            chosen = sorted({operator.index(number) for number in episodes})
+        except TypeError:
+            raise ValueError(
+                f"{self.path}: {_OPERATION}: episodes must be a list of ints, not {episodes!r:.60}"
+            ) from None
         for number in chosen:
             if not 0 <= number < count:
                 raise IndexError(
@@ -75,12 +83,12 @@ class LeRobotSource(Source):
         return dict.fromkeys(chosen)
 
     def _choose_fields(self, map: Mapping[str, str] | None) -> None:
-        available = {name: name for name in self._features}
+        # First the facts, which only first rows have; the task is also on the last row.
+        facts = self._table.facts
+        available = {_FACT + name: name for name in facts}
+        available |= {name: name for name in self._features}
         if _TASK not in available:
             available[_TASK] = _TASK
-        facts = self._table.facts
-        for name in facts:
-            available[_FACT + name] = name
         left_out: dict[str, str] = {}
         if map is None:
             left_out["index"] = "it is the number of the row"
@@ -108,8 +116,16 @@ class LeRobotSource(Source):
             path: why for path, why in left_out.items() if path in available or " " in path
         }
         schema = self._schema()
+        self.episode_field = next(
+            (name for name, path in self._paths.items() if path == _EPISODE), None
+        )
+        if self._chosen:
+            self.episode_numbers = (min(self._chosen), max(self._chosen))
         self.fields = {name: self._field(path, schema) for name, path in self._paths.items()}
-        if any(self._kind(path) == VIDEO for path in self._paths.values()):
+        videos = [path for path in self._paths.values() if self._kind(path) == VIDEO]
+        for path in videos:
+            self._table.require_video(path)
+        if videos:
             require(
                 "av",
                 f"{_OPERATION}: reading the video columns {self._video_names()}",
@@ -128,7 +144,8 @@ class LeRobotSource(Source):
     def _schema(self) -> Any:
         if not self._files:
             return None
-        with parquet(_OPERATION).ParquetFile(self._files[0].path) as file:
+        path = self._files[0].path
+        with reading(path, _OPERATION), parquet(_OPERATION).ParquetFile(path) as file:
             return file.schema_arrow
 
     def _kind(self, path: str) -> str:
@@ -190,8 +207,11 @@ class LeRobotSource(Source):
     ) -> Iterator[Block]:
         """The blocks of some episodes of a data file; only their row groups are read."""
         names = [path for path in self._paths.values() if self._kind(path) in ("column", IMAGE)]
-        needed = dict.fromkeys([*names, "episode_index", "task_index", "timestamp"])
-        with parquet(_OPERATION).ParquetFile(file.path, pre_buffer=False) as opened:
+        needed = dict.fromkeys([*names, _EPISODE, "task_index", "timestamp"])
+        with ExitStack() as stack:
+            with reading(file.path, _OPERATION):
+                module = parquet(_OPERATION)
+                opened = stack.enter_context(module.ParquetFile(file.path, pre_buffer=False))
             if opened.metadata.num_rows != file.rows:
                 raise ValueError(
                     f"{file.path}: {_OPERATION}: expected {file.rows:,} rows, as meta/episodes "
@@ -203,7 +223,7 @@ class LeRobotSource(Source):
                     f"{file.path}: {_OPERATION}: the columns {', '.join(lacking)} are missing"
                 )
             pending = list(wanted)
-            for start, batch in _batches(opened, wanted, list(needed), self._frame_bytes()):
+            for start, batch in _batches(opened, file, wanted, list(needed), self._frame_bytes()):
                 while pending and pending[0][1] < start + batch.num_rows:
                     number, first, stop = pending[0]
                     begin, end = max(first, start), min(stop, start + batch.num_rows)
@@ -232,7 +252,7 @@ class LeRobotSource(Source):
         ends: bool,
         readers: Mapping[str, VideoReader],
     ) -> Block:
-        found = batch.column("episode_index").to_numpy(zero_copy_only=False)
+        found = batch.column(_EPISODE).to_numpy(zero_copy_only=False)
         if (found != number).any():
             raise ValueError(
                 f"{file.path}: {_OPERATION}: expected rows of episode {number}, as meta/episodes "
@@ -243,6 +263,10 @@ class LeRobotSource(Source):
             kind = self._kind(path)
             if kind == _TASK:
                 columns[name] = self._task_texts(batch, number, begins)
+                if ends and number == max(self._chosen):
+                    # A row that lacks the last field could be continued, so samplers would leave
+                    # it out.
+                    columns[name][-1] = self._tasks[self._last_task]
             elif kind == "fact":
                 facts: list[Any] = [None] * batch.num_rows
                 if begins:
@@ -256,6 +280,8 @@ class LeRobotSource(Source):
             else:
                 where = f"{file.path}: {_OPERATION}: episode {number}, feature {path!r}"
                 columns[name] = store_column(batch.column(path), self._features[path], where)
+                if path == _EPISODE and self.episode_offset:
+                    columns[name] = columns[name] + self.episode_offset
         return Block(columns, None, number, ends)
 
     def _task_texts(self, batch: Any, number: int, begins: bool) -> list[str | None]:
@@ -295,20 +321,26 @@ def map_repr(names: Iterable[str]) -> list[str]:
 
 
 def _batches(
-    file: Any, wanted: list[tuple[int, int, int]], names: list[str], frame_bytes: int
+    opened: Any,
+    file: DataFile,
+    wanted: list[tuple[int, int, int]],
+    names: list[str],
+    frame_bytes: int,
 ) -> Iterator[tuple[int, Any]]:
     """(first row, batch) of the row groups that hold any of these episodes, in order."""
     first = 0
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
+    for number in range(opened.num_row_groups):
+        group = opened.metadata.row_group(number)
         stop = first + group.num_rows
         if group.num_rows and any(begin < stop and end > first for _, begin, end in wanted):
             row_bytes = max(1, group.total_byte_size // group.num_rows + frame_bytes)
             size = max(1, min(BLOCK_BYTES // row_bytes, 1 << 16))
             row = first
-            for batch in file.iter_batches(
-                batch_size=size, row_groups=[number], columns=names, use_threads=False
-            ):
+            with reading(file.path, _OPERATION):
+                found = opened.iter_batches(
+                    batch_size=size, row_groups=[number], columns=names, use_threads=False
+                )
+            for batch in read_batches(found, file.path, _OPERATION):
                 yield row, batch
                 row += batch.num_rows
         first = stop

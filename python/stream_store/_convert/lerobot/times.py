@@ -27,24 +27,30 @@ class Clock:
     field: str
     unit: float
 
-    def read(self, view: StoreLife, rows: NDArray[np.int64] | slice) -> NDArray[Any]:
+    def read(self, view: StoreLife, rows: NDArray[np.int64]) -> NDArray[Any]:
         """The raw times of rows: int64, or float64.
 
         Raises:
-            ValueError: a row has none.
+            ValueError: a row has none, or one that is not finite.
         """
         if self.field == STEP:
             return np.asarray(view.read_rows(rows, fields=())["_step"])
         read = view.read_rows(rows, fields=[self.field])
         missing = ~read["_mask"][self.field]
         values = read[self.field]
-        first = int(rows.start if isinstance(rows, slice) else rows[0]) if missing.any() else 0
         if missing.any():
             raise ValueError(
-                f"{_OPERATION}: time_field={self.field!r}: row {first + int(np.argmax(missing))} "
+                f"{_OPERATION}: time_field={self.field!r}: row {rows[np.argmax(missing)]} "
                 "has no time"
             )
         if values.dtype.kind == "f":
+            odd = ~np.isfinite(values)
+            if odd.any():
+                at = int(np.argmax(odd))
+                raise ValueError(
+                    f"{_OPERATION}: time_field={self.field!r}: row {rows[at]} has the time "
+                    f"{values[at]}; expected a finite number of seconds"
+                )
             return np.asarray(values, np.float64)
         return np.asarray(values.astype(np.int64) if values.dtype.kind in "Mm" else values)
 

@@ -75,6 +75,11 @@ class DatasetWriter:
 
     # --- one episode ---
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether the episode that was begun has a frame."""
+        return self._length > 0
+
     def begin(self, rows: int) -> None:
         """Begin an episode of about `rows` frames."""
         self._place = self._data.next_episode()

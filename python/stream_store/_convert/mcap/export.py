@@ -304,6 +304,8 @@ def _description(view: StoreLife) -> dict[str, Any]:
         stop = min(begin + _ROWS_AT_ONCE, view.num_rows)
         batch = view.read_rows(slice(begin, stop), fields=[CHANNELS])
         for text in compress(batch[CHANNELS], batch["_mask"][CHANNELS]):
+            if not text:  # of the last row of a file
+                continue
             try:
                 found = json.loads(text)
                 merged = merged or {name: found[name] for name in ("profile", "metadata")}

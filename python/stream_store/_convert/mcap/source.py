@@ -132,7 +132,7 @@ class McapSource(Source):
                     yield pending
                 pending = block
             if pending is not None:
-                yield Block(pending.columns, pending.steps, number, True)
+                yield Block(self._completed(pending), pending.steps, number, True)
             last_step = rows.last_step
             moved += rows.moved
         if moved:
@@ -184,6 +184,18 @@ class McapSource(Source):
         if first and self._describes:
             columns[CHANNELS] = [self._description(file)] + [None] * (len(rows.steps) - 1)
         return Block(columns, np.array(rows.steps, np.int64), number, False)
+
+    def _completed(self, block: Block) -> Mapping[str, Any]:
+        """The columns of the last block of a file, with an empty text in its last row.
+
+        A row that lacks the last field could be continued, so samplers would leave it out. The
+        export skips the text.
+        """
+        if not self._describes:
+            return block.columns
+        texts = list(block.columns.get(CHANNELS, [None] * block.rows))
+        texts[-1] = texts[-1] or ""
+        return {**block.columns, CHANNELS: texts}
 
     def _description(self, file: McapFile) -> str:
         """What `to_mcap` needs to write the same channels again."""

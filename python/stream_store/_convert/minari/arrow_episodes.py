@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stream_store._convert.arrays import StoredArray, array_feature
+from stream_store._convert.file_reading import reading
 from stream_store._exchange.optional import require
 
 from .jpeg import decoded
@@ -52,12 +53,10 @@ class _Episode:
         self._pa = require("pyarrow", "from_minari", extra="minari")
         self._dataset_module = require("pyarrow.dataset", "from_minari", extra="minari")
         self._form = form
-        try:
+        with reading(directory, "from_minari"):
             dataset = self._open()
             self.schema = dataset.schema
             self.rows = int(dataset.count_rows())
-        except (self._pa.ArrowException, OSError) as error:
-            raise self._broken(error) from error
         if not self.rows:
             raise ValueError(f"{directory}: expected observations, found none")
 
@@ -66,14 +65,10 @@ class _Episode:
             self.directory, format=self._form, ignore_prefixes=["_", ".", "metadata.json"]
         )
 
-    def _broken(self, error: Exception) -> ValueError:
-        return ValueError(f"{self.directory}: from_minari: cannot read the episode: {error}")
-
     def _read(self, name: str) -> Any:
-        try:
+        with reading(self.directory, "from_minari"):
             array = self._open().to_table(columns=[name]).column(0).combine_chunks()
-        except (self._pa.ArrowException, OSError) as error:
-            raise self._broken(error) from error
+            array.validate()
         if isinstance(array, self._pa.ChunkedArray):
             array = self._pa.concat_arrays(array.chunks)
         return array
@@ -141,8 +136,13 @@ class ArrowArray(StoredArray):
             return decoded(array.to_pylist(), self._shape, self.where, start)
         if self._shape is None:
             return array
-        flat = array.flatten().to_numpy(zero_copy_only=False)
-        return flat.reshape(stop - start, *self._shape)
+        flat = array.flatten()
+        if array.null_count or flat.null_count:
+            raise ValueError(
+                f"{self.where}: from_minari: expected a value in each of the rows [{start}, "
+                f"{stop}), but some have none"
+            )
+        return flat.to_numpy(zero_copy_only=False).reshape(stop - start, *self._shape)
 
 
 def _shape_of(field: Any, space: Space | None) -> tuple[int, ...]:

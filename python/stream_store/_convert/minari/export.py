@@ -28,8 +28,9 @@ from stream_store.errors import CheckError
 from stream_store.features import FieldSpec
 from stream_store.features.names import batch_key
 
+from .arguments import checked_metadata, described, spec_json
 from .source import EPISODE_METADATA, MAIN_FILE, METADATA, METADATA_FILE, NAMES
-from .spaces import Space, box, parse_space, space_json
+from .spaces import Space, box, parse_space
 
 _VERSION = "0.5.4"
 _ID = re.compile(r"(?:[-_\w][-_\w/]*[-_\w]+/)?[-_\w]+?-v\d+")  # (namespace/)name-v0
@@ -60,6 +61,7 @@ def to_minari(
     *,
     dataset_id: str | None = None,
     episode: str = "episode",
+    lane_by: str | Sequence[str] | None = None,
     obs: str = "obs",
     action: str = "action",
     reward: str = "reward",
@@ -91,10 +93,10 @@ def to_minari(
         "observation_space": observation_space or known.get("observation_space"),
         "action_space": action_space or known.get("action_space"),
     }
-    writer = _Writer(view, episode, names, spaces)
-    facts = {**known, **(metadata or {})}
+    writer = _Writer(view, (episode, lane_by), names, spaces)
+    facts = {**known, **checked_metadata(metadata)}
     if env_spec is not None:
-        facts["env_spec"] = env_spec if isinstance(env_spec, str) else env_spec.to_json()
+        facts["env_spec"] = spec_json(env_spec)
     with new_directory(target, "to_minari") as partial:
         data = partial / "data"
         data.mkdir()
@@ -132,7 +134,7 @@ class _Writer:
     def __init__(
         self,
         view: StoreLife,
-        episode: str,
+        cuts: tuple[str, str | Sequence[str] | None],
         names: Mapping[str, str],
         spaces: Mapping[str, Any],
     ) -> None:
@@ -141,8 +143,10 @@ class _Writer:
         self._names = names
         self.left_out: dict[str, str] = {}
         self.changes: dict[str, str] = {}
+        self._moved: dict[str, int] = {}  # flags of last rows, and in how many episodes
         self.rows = self.episodes = self._steps = 0
         known = declared_fields(view).outer_names
+        episode, lane_by = cuts
         for name in (episode, *(names[top] for top in ("observations", "actions", "rewards"))):
             if name not in known:
                 raise ValueError(
@@ -153,13 +157,13 @@ class _Writer:
             if names[top] not in known:
                 self.changes[top] = f"all false: the store has no field {names[top]!r}"
         self._described = {
-            top: space_json(spaces[key]) if spaces[key] is not None else None
+            top: None if spaces[key] is None else described(spaces[key], f"{view._where()}: {key}")
             for top, key in _SPACES.items()
         }
         self.leaves = [leaf for top in NAMES for leaf in self._leaves(top)]
         self._fields = [leaf.spec.name for leaf in self.leaves]
         self._texts = {leaf.path: _Texts() for leaf in self.leaves if leaf.spec.is_bytes}
-        self._episodes = episodes_of(view, episode)
+        self._episodes = episodes_of(view, episode, lane_by, "to_minari")
         self._numbers: list[Episode] = []  # those that are written
         used = {episode, "seed", "options", METADATA, EPISODE_METADATA, *names.values()}
         for name in known:
@@ -200,14 +204,22 @@ class _Writer:
     def write(self, path: Path, progress: Progress | None) -> None:
         """Write all episodes that have a step."""
         total = sum(one.rows for one in self._episodes)
+        done = 0
+        alone: list[int] = []
         with self._h5py.File(path, "w", track_order=True) as file:
             for one in self._episodes:
                 if one.rows < 2:
-                    self.left_out[f"row {one.start}"] = "an episode without a step"
+                    alone.append(one.first)
                 else:
                     self._write_episode(file, one)
+                done += one.rows
                 if progress is not None:
-                    progress(one.stop - self._view.first_row, total)
+                    progress(done, total)
+        if len(alone) == 1:
+            self.left_out[f"row {alone[0]}"] = "an episode without a step"
+        elif alone:
+            shown = ", ".join(map(str, alone[:20])) + ", …" * (len(alone) > 20)
+            self.left_out[f"{len(alone):,} rows"] = f"episodes without a step: {shown}"
 
     def _write_episode(self, file: Any, episode: Episode) -> None:
         number = len(self._numbers)
@@ -215,7 +227,7 @@ class _Writer:
         steps = episode.rows - 1
         group.attrs["id"] = number
         group.attrs["total_steps"] = steps
-        for name, value in self._attributes(episode.start).items():
+        for name, value in self._attributes(episode.first).items():
             group.attrs[name] = value
         lengths = self._lengths(episode)
         datasets = {
@@ -236,6 +248,11 @@ class _Writer:
             datasets[leaf.path][begin : begin + len(values)] = values
             if leaf.spec.is_bytes:
                 self._texts[leaf.path].add(values)
+        for top in self._marks(episode):
+            self._moved[top] = self._moved.get(top, 0) + 1
+            self.changes[top] = (
+                f"true in the last row of {self._moved[top]:,} episodes, written for the last step"
+            )
         self._numbers.append(episode)
         self.episodes += 1
         self.rows += episode.rows
@@ -245,25 +262,41 @@ class _Writer:
         self, episode: Episode, lengths: Mapping[str, int]
     ) -> Iterator[tuple[_Leaf, int, Any]]:
         """The values of each field with their place in its dataset, checked to be there."""
-        for start, batch in row_blocks(self._view, episode.start, episode.stop, self._fields):
+        begin, steps = 0, episode.rows - 1
+        marks = self._marks(episode)
+        for rows, batch in row_blocks(self._view, episode, self._fields):
             for leaf in self.leaves:
                 values = batch[batch_key(leaf.spec.name)]
                 mask = batch["_mask"][batch_key(leaf.spec.name)]
-                begin = start - episode.start
                 count = max(0, min(len(values), lengths[leaf.path] - begin))
                 if leaf.top not in _FLAGS and not mask[:count].all():
-                    row = start + int(np.argmin(mask[:count]))
+                    row = rows[np.argmin(mask[:count])]
                     raise ValueError(
                         f"{self._view._where()}: to_minari: row {row} has no "
                         f"{leaf.spec.name!r}; each row of an episode but the last needs one"
                     )
-                self._check_end(leaf, values[count:], mask[count:], start + count)
+                self._check_end(leaf, mask[count:], episode.last)
+                if leaf.top in marks and begin < steps <= begin + count:
+                    values = values.copy()
+                    values[steps - 1 - begin] = marks[leaf.top]
                 if count:
                     yield leaf, begin, values[:count]
+            begin += len(rows)
 
-    def _check_end(self, leaf: _Leaf, values: Any, mask: NDArray[np.bool_], row: int) -> None:
+    def _marks(self, episode: Episode) -> dict[str, Any]:
+        """The flags that are true in the last row, which belong to the last step.
+
+        `RecordToStore` marks an episode that was cut on the row of its final observation, where
+        Minari has no place for a flag.
+        """
+        last = self._view.read_rows([episode.last], fields=self._fields)
+        flags = [leaf for leaf in self.leaves if leaf.top in _FLAGS]
+        found = {leaf.top: last[batch_key(leaf.spec.name)][0] for leaf in flags}
+        return {top: flag for top, flag in found.items() if np.any(flag)}
+
+    def _check_end(self, leaf: _Leaf, mask: NDArray[np.bool_], row: int) -> None:
         """Refuse a value in the last row of an episode, for which Minari has no place."""
-        if mask.any() and (leaf.top not in _FLAGS or np.any(values)):
+        if mask.any() and leaf.top not in _FLAGS:
             raise ValueError(
                 f"{self._view._where()}: to_minari: row {row} is the last one of its episode and "
                 f"has {leaf.spec.name!r}; expected a last row with only the final observation"
@@ -271,7 +304,7 @@ class _Writer:
 
     def _lengths(self, episode: Episode) -> dict[str, int]:
         """How many values each field has; those of infos may lack the one of the last row."""
-        last = self._view.read_rows([episode.stop - 1], fields=self._fields)["_mask"]
+        last = self._view.read_rows([episode.last], fields=self._fields)["_mask"]
         return {
             leaf.path: episode.rows
             if leaf.top == "observations"
@@ -353,7 +386,7 @@ class _Writer:
                     if not _same(values, found):
                         raise CheckError(
                             f"{path}: check: episode_{number}/{leaf.path} differs from field "
-                            f"{leaf.spec.name!r} in rows from {episode.start + begin} on"
+                            f"{leaf.spec.name!r} in rows from {episode.row_numbers[begin]} on"
                         )
                     compared += len(values)
         return compared

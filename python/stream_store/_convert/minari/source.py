@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from stream_store import _arguments
 from stream_store._convert.arrays import ArraySource, EpisodeArrays, StoredArray, with_facts
-from stream_store._convert.hdf5 import Hdf5Array, OpenFiles
+from stream_store._convert.hdf5 import Hdf5Array, OpenFiles, reading_hdf5
 from stream_store._exchange.optional import require
 from stream_store._types import AnyPath
 
@@ -59,7 +60,8 @@ class MinariSource(ArraySource):
         form = self._metadata.get("data_format", "hdf5")
         try:
             if form == "hdf5":
-                episodes = list(self._hdf5_episodes())
+                with reading_hdf5(self._root / MAIN_FILE, "from_minari"):
+                    episodes = list(self._hdf5_episodes())
             elif form in ("arrow", "parquet"):
                 episodes = list(self._arrow_episodes(form))
             else:
@@ -75,6 +77,10 @@ class MinariSource(ArraySource):
                 )
             facts = {METADATA: json.dumps(self._metadata, ensure_ascii=False)}
             episodes = with_facts(episodes, facts)
+            episodes = [
+                replace(one, arrays=_ordered(one.arrays), ends_false=_flags(one))
+                for one in episodes
+            ]
             names = {path: _renamed(path) for one in episodes for path in (*one.arrays, *one.facts)}
             super().__init__("minari", self._root, episodes, map, {}, names)
         except BaseException:
@@ -168,7 +174,7 @@ class JpegArray(StoredArray):
         """Rows [start, stop)."""
         try:
             files = self._files.get(self._path)[self._name][start:stop]
-        except OSError as error:
+        except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(
                 f"{self.where}: from_minari: cannot read rows [{start}, {stop}): {error}"
             ) from error
@@ -249,6 +255,20 @@ def _facts(attributes: Mapping[str, Any], *, flat: bool) -> dict[str, Any]:
     if options:
         facts["options"] = json.dumps(options, ensure_ascii=False)
     return facts
+
+
+def _ordered(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays in the order of the fields of `RecordToStore`, which ends with the flags."""
+    tops = ("observations", "infos", "actions", *_PER_STEP)
+    rank = {top: number for number, top in enumerate(tops)}
+    order = sorted(arrays, key=lambda path: rank.get(path.split("/")[0], -1))
+    return {path: arrays[path] for path in order}
+
+
+def _flags(episode: EpisodeArrays) -> list[str]:
+    """The flags, which are false on the final row, as `RecordToStore` writes them."""
+    flags = ("terminations", "truncations")
+    return [path for path in flags if episode.arrays[path][0].feature == "bool"]
 
 
 def _renamed(path: str) -> str:

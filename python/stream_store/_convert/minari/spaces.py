@@ -103,10 +103,17 @@ def space_json(space: Any) -> Any:
     """A space as JSON: a space of Gymnasium, or JSON already.
 
     Raises:
-        ValueError: Minari has no form for it.
+        ValueError: Minari has no form for it, or a text is not JSON.
     """
-    if isinstance(space, (str, dict)):  # a Dict space is a Mapping, too
-        return json.loads(space) if isinstance(space, str) else space
+    if isinstance(space, str):
+        try:
+            return json.loads(space)
+        except ValueError:
+            raise ValueError(
+                f"expected a space of Gymnasium or its JSON, found {space!r:.100}"
+            ) from None
+    if isinstance(space, dict):  # a Dict space is a Mapping, too
+        return space
     kind = type(space).__name__
     if kind == "Box":
         return {

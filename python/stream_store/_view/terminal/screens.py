@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -15,6 +15,8 @@ from stream_store._safe_text import safe
 from stream_store.group import StoreGroup
 
 from .lines import Lines
+
+Result = TypeVar("Result")
 
 HELP = """\
 Keys
@@ -43,7 +45,20 @@ Images are two pixels per character. Of a stack of frames the last one is shown.
 Press any key to close."""
 
 
-class Help(ModalScreen[None]):
+class _Closing(ModalScreen[Result]):
+    """A screen that keys close.
+
+    A key that was pressed before the screen had closed still arrives afterwards. It must not close
+    the screen below.
+    """
+
+    def close(self, result: Result | None = None) -> None:
+        """Dismiss the screen, unless it was dismissed before."""
+        if self.is_current:
+            self.dismiss(result)
+
+
+class Help(_Closing[None]):
     """The keys."""
 
     DEFAULT_CSS = """
@@ -57,10 +72,10 @@ class Help(ModalScreen[None]):
             yield Static(Text(HELP))
 
     def on_key(self) -> None:
-        self.dismiss()
+        self.close()
 
 
-class Stores(ModalScreen[str | None]):
+class Stores(_Closing[str | None]):
     """The stores of a group; enter chooses one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -96,7 +111,7 @@ class Stores(ModalScreen[str | None]):
 
     def action_choose(self) -> None:
         if self._names:
-            self.dismiss(self._names[self.query_one(Lines).cursor])
+            self.close(self._names[self.query_one(Lines).cursor])
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.close()
