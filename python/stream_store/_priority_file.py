@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._file_errors import naming
-from ._outside import require_outside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +29,11 @@ def write_priorities(
 
     A crash leaves the old file or the new one.
     """
+    import tempfile  # here, because they import many others
+    from pathlib import Path
+
+    from ._outside import require_outside
+
     require_outside(path, "save_priorities")
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "version": np.array(_VERSION),
@@ -37,9 +41,6 @@ def write_priorities(
         "first_rows": np.array([first for first, _ in parts], np.int64),
     }
     arrays |= {f"priorities_{i}": numbers for i, (_, numbers) in enumerate(parts)}
-    import tempfile  # here, because they import many others
-    from pathlib import Path
-
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with naming(path, "save_priorities"), os.fdopen(descriptor, "wb") as file:
