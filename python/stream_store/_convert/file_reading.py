@@ -33,6 +33,8 @@ def reading(path: Path, operation: str, hint: str = "") -> Iterator[None]:
             raise
         reason = f"{operation}: {one_line(error.strerror)}"
         raise OSError(error.errno, reason, str(path)) from error
+    except MemoryError:
+        raise
     except Exception as error:
         raise _unreadable(path, operation, hint, error) from error
 
