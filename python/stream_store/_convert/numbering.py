@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from stream_store._fields import declared_fields
+from stream_store._statistics import collect
 from stream_store._store_life import StoreLife
-from stream_store.features.names import batch_key
 
 from .source import Source
-
-_ROWS = 1 << 16  # rows of which the numbers are read together
 
 
 def offset_after(store: StoreLife, first_row: int, source: Source) -> int:
@@ -45,16 +43,8 @@ def _last_number(store: StoreLife, stop: int, name: str | None) -> int | None:
     spec = next((one for one in declared_fields(store).specs if one.name == name), None)
     if spec is None or spec.shape or spec.info.kind not in ("int", "uint"):
         return None
-    view = store.snapshot(stop)
-    greatest: int | None = None
-    for start in range(view.first_row, stop, _ROWS):
-        batch = view.read_rows(slice(start, min(start + _ROWS, stop)), fields=[name])
-        key = batch_key(name)
-        numbers = batch[key][batch["_mask"][key]]
-        if numbers.size:
-            found = int(numbers.max())
-            greatest = found if greatest is None else max(greatest, found)
-    return greatest
+    greatest = collect(store.snapshot(stop), [name], (), None)[name].max
+    return None if greatest is None else int(greatest)
 
 
 def change_of(source: Source) -> dict[str, str]:

@@ -13,7 +13,7 @@ from stream_store.errors import CorruptStoreError, RemoteError, VersionError
 from stream_store.reports import Finding
 
 from .bucket import Bucket
-from .fetch import DamagedPackError, MissingPackError, download
+from .fetch import MissingPackError, download
 from .history import manifest_numbers, read_manifest, read_on, read_schema, read_state
 from .manifest import Pack, State
 from .names import FULL_EVERY, PACKS, manifest_name, pack_range
@@ -170,11 +170,6 @@ def _check_packs(bucket: Bucket, state: State) -> Iterator[tuple[Finding | None,
                 place = None  # it was replaced or dropped meanwhile
                 continue
             yield _finding("damage", pack.name, "a live pack", "no object"), 0
-            place = None
-            continue
-        except DamagedPackError as error:
-            found = _without_url(error.reason)
-            yield _finding("damage", pack.name, "a valid pack", found), pack.bytes
             place = None
             continue
         except (RemoteError, CorruptStoreError, VersionError, ValueError) as error:

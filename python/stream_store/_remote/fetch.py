@@ -24,13 +24,12 @@ class MissingPackError(Exception):
         self.pack = pack
 
 
-class DamagedPackError(Exception):
-    """A pack is not what its name says; the cause has the reason."""
+class DamagedPackError(RemoteError):
+    """A pack is not what its name says."""
 
-    def __init__(self, pack: Pack, reason: RemoteError) -> None:
-        super().__init__(str(reason))
+    def __init__(self, pack: Pack, text: str, url: str) -> None:
+        super().__init__(text, url)
         self.pack = pack
-        self.reason = reason
 
 
 def choose_packs(state: State, at: int, missing: set[str]) -> list[Pack]:
@@ -78,8 +77,9 @@ def download(bucket: Bucket, packs: Sequence[Pack]) -> Iterator[tuple[Pack, memo
         if data is None:
             raise MissingPackError(pack)
         if data.nbytes != pack.bytes:
+            url = bucket.url_of(pack.name)
             found = f"expected {pack.bytes} bytes but found {data.nbytes}"
-            raise DamagedPackError(pack, bucket.error(pack.name, found))
+            raise DamagedPackError(pack, f"{url}: {found}", url)
         return data
 
     left = deque(packs)

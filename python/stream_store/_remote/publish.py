@@ -64,6 +64,11 @@ class ShipReport:
     manifest: int
 
 
+def changed_meanwhile(error: Error) -> bool:
+    """Whether the store was cut back, or rows were dropped, while they were read."""
+    return type(error) is Error or isinstance(error, DroppedError)
+
+
 class Publisher:
     """Ships one store to one bucket. Belongs to one thread at a time."""
 
@@ -102,14 +107,13 @@ class Publisher:
         If the store is truncated meanwhile, or rows are dropped that were to be shipped, the round
         begins again: what it has written is right up to there.
         """
-        for left in reversed(range(_TRIES)):
+        for _ in range(_TRIES - 1):
             try:
                 return self._round(progress)
             except Error as error:
-                changed = type(error) is Error or isinstance(error, DroppedError)
-                if not changed or not left:
+                if not changed_meanwhile(error):
                     raise
-        raise AssertionError("the last try returns or raises")
+        return self._round(progress)
 
     def _round(self, progress: Progress | None) -> ShipReport:
         if self._fenced is not None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from stream_store._core import Replica
 from stream_store._file_errors import naming
 from stream_store._types import Progress
-from stream_store.errors import CorruptStoreError, Error, RemoteError, VersionError
+from stream_store.errors import CorruptStoreError, Error, VersionError
 
 from .bucket import Bucket
 from .fetch import DamagedPackError, MissingPackError, choose_packs, download
@@ -226,7 +226,7 @@ class Replicator:
                 self._note_missing(state, error.pack)
             except DamagedPackError as error:
                 if error.pack.name in state.live():
-                    raise error.reason from error.reason.__cause__
+                    raise
                 self._missing.add(error.pack.name)  # the pack that replaced it has its records
 
     def _note_missing(self, state: State, pack: Pack) -> None:
@@ -282,9 +282,7 @@ class Replicator:
             differs = "is another one in the source" in str(error)
             advice = f": mirror it to a new path instead of {self._path}" if differs else ""
             text = str(error) if str(error).startswith(url) else f"{url}: {error}"
-            reason = RemoteError(f"{text}{advice}", url)
-            reason.__cause__ = error
-            raise DamagedPackError(pack, reason) from error
+            raise DamagedPackError(pack, f"{text}{advice}", url) from error
 
     def _finish(self, *, changed: bool) -> None:
         state, replica = self._state, self._replica

@@ -10,14 +10,14 @@ from typing import Any
 
 from stream_store._arguments import integer
 from stream_store._types import AnyPath, Progress
-from stream_store.errors import DroppedError, Error, FencedError
+from stream_store.errors import Error, FencedError
 from stream_store.store import StreamStore
 
 from .arguments import seconds, source_path
 from .background import Background
 from .bucket import Bucket
 from .loop import Rounds
-from .publish import Publisher, ShipReport
+from .publish import Publisher, ShipReport, changed_meanwhile
 
 #: The largest pack that a round writes.
 PACK_BYTES = 64 << 20
@@ -186,8 +186,8 @@ class Shipper(Background):
         """A round that waits for the store to appear, and for the next one after a truncation."""
         try:
             self.ship_now()
-        except (FileNotFoundError, DroppedError):
+        except FileNotFoundError:
             return
         except Error as error:
-            if type(error) is not Error:  # else the store was cut back during the round
+            if not changed_meanwhile(error):
                 raise

@@ -29,7 +29,7 @@ def split_url(url: str) -> tuple[str, str]:
         if scheme != "file" and character in "?#":
             raise ValueError(
                 f"{url!r}: {character!r} has no meaning in the URL of a remote store; options "
-                "belong into storage_options"
+                "belong in storage_options"
             )
     place = rest.rstrip("/")
     if scheme == "file" and (

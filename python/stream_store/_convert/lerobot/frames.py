@@ -145,7 +145,7 @@ class FrameReader:
                     "others; every frame needs all features. missing='drop' leaves such rows out, "
                     "missing='zero' writes 0 or '' (not for image files), and resample='latest' "
                     "takes the latest value. A fact that an episode has once, such as its seed, "
-                    "belongs into episode_fields="
+                    "belongs in episode_fields="
                 )
             if self.missing == "drop":
                 keep &= mask
