@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream_store.group import is_group
 
-from .file_reading import HDF5_SUFFIXES
+from .file_reading import HDF5_SUFFIXES, files_with
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MCAP = b"\x89MCAP0\r\n"
@@ -84,9 +84,7 @@ def _files(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        yield from (
-            one for one in path.iterdir() if one.suffix.lower() in suffixes and one.is_file()
-        )
+        yield from files_with(path, suffixes)
 
 
 def _begins(path: Path, magic: bytes, offset: int = 0) -> bool:

@@ -1,14 +1,19 @@
-"""Errors of pyarrow and h5py about files: each becomes one that names the file."""
+"""Files that libraries read: which there are, and errors, each of which names the file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 #: Suffixes of the HDF5 files of a directory.
 HDF5_SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
+
+
+def files_with(directory: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    """The files of a directory that have one of the suffixes, in any order."""
+    return (one for one in directory.iterdir() if one.suffix.lower() in suffixes and one.is_file())
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from .arrays import (
     same_length,
     with_facts,
 )
-from .file_reading import HDF5_SUFFIXES, reading
+from .file_reading import HDF5_SUFFIXES, files_with, reading
 from .importing import import_source
 from .report import ConversionReport
 
@@ -101,7 +101,7 @@ def _files_of(path: Path) -> list[Path]:
         raise FileNotFoundError(f"{path}: from_hdf5: no such file or directory")
     if not path.is_dir():
         return [path]
-    files = [one for one in path.iterdir() if one.suffix.lower() in HDF5_SUFFIXES and one.is_file()]
+    files = list(files_with(path, HDF5_SUFFIXES))
     if not files:
         suffixes = ", ".join(HDF5_SUFFIXES)
         raise ValueError(f"{path}: from_hdf5: expected files {suffixes}, found none")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,19 @@ def _known_metadata(view: StoreLife) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+class _End(NamedTuple):
+    """What the last row of an episode, that of its final observation, says.
+
+    Attributes:
+        lengths: how many values each field has; those of infos may lack the one of the last row.
+        marks: the flags that are true there. They belong to the last step: `RecordToStore` marks an
+            episode that was cut on its last row, where Minari has no place for a flag.
+    """
+
+    lengths: dict[str, int]
+    marks: dict[str, Any]
+
+
 class _Writer:
     """Writes the episodes of a snapshot."""
 
@@ -229,11 +242,11 @@ class _Writer:
         group.attrs["total_steps"] = steps
         for name, value in self._attributes(episode.first).items():
             group.attrs[name] = value
-        lengths = self._lengths(episode)
+        end = self._end(episode)
         datasets = {
             leaf.path: group.create_dataset(
                 leaf.path,
-                shape=(lengths[leaf.path], *leaf.spec.shape),
+                shape=(end.lengths[leaf.path], *leaf.spec.shape),
                 maxshape=(None, *leaf.spec.shape),
                 dtype=self._h5py.string_dtype() if leaf.spec.is_bytes else leaf.spec.numpy_dtype,
                 chunks=True,
@@ -244,11 +257,11 @@ class _Writer:
             if not any(leaf.top == top for leaf in self.leaves):
                 group[top] = np.zeros(steps, np.bool_)
         group.require_group("infos")  # as Minari writes it, also if it is empty
-        for leaf, begin, values in self._blocks(episode, lengths):
+        for leaf, begin, values in self._blocks(episode, end):
             datasets[leaf.path][begin : begin + len(values)] = values
             if leaf.spec.is_bytes:
                 self._texts[leaf.path].add(values)
-        for top in self._marks(episode):
+        for top in end.marks:
             self._moved[top] = self._moved.get(top, 0) + 1
             self.changes[top] = (
                 f"true in the last row of {self._moved[top]:,} episodes, written for the last step"
@@ -258,17 +271,14 @@ class _Writer:
         self.rows += episode.rows
         self._steps += steps
 
-    def _blocks(
-        self, episode: Episode, lengths: Mapping[str, int]
-    ) -> Iterator[tuple[_Leaf, int, Any]]:
+    def _blocks(self, episode: Episode, end: _End) -> Iterator[tuple[_Leaf, int, Any]]:
         """The values of each field with their place in its dataset, checked to be there."""
         begin, steps = 0, episode.rows - 1
-        marks = self._marks(episode)
         for rows, batch in row_blocks(self._view, episode, self._fields):
             for leaf in self.leaves:
                 values = batch[batch_key(leaf.spec.name)]
                 mask = batch["_mask"][batch_key(leaf.spec.name)]
-                count = max(0, min(len(values), lengths[leaf.path] - begin))
+                count = max(0, min(len(values), end.lengths[leaf.path] - begin))
                 if leaf.top not in _FLAGS and not mask[:count].all():
                     row = rows[np.argmin(mask[:count])]
                     raise ValueError(
@@ -276,23 +286,12 @@ class _Writer:
                         f"{leaf.spec.name!r}; each row of an episode but the last needs one"
                     )
                 self._check_end(leaf, mask[count:], episode.last)
-                if leaf.top in marks and begin < steps <= begin + count:
+                if leaf.top in end.marks and begin < steps <= begin + count:
                     values = values.copy()
-                    values[steps - 1 - begin] = marks[leaf.top]
+                    values[steps - 1 - begin] = end.marks[leaf.top]
                 if count:
                     yield leaf, begin, values[:count]
             begin += len(rows)
-
-    def _marks(self, episode: Episode) -> dict[str, Any]:
-        """The flags that are true in the last row, which belong to the last step.
-
-        `RecordToStore` marks an episode that was cut on the row of its final observation, where
-        Minari has no place for a flag.
-        """
-        last = self._view.read_rows([episode.last], fields=self._fields)
-        flags = [leaf for leaf in self.leaves if leaf.top in _FLAGS]
-        found = {leaf.top: last[batch_key(leaf.spec.name)][0] for leaf in flags}
-        return {top: flag for top, flag in found.items() if np.any(flag)}
 
     def _check_end(self, leaf: _Leaf, mask: NDArray[np.bool_], row: int) -> None:
         """Refuse a value in the last row of an episode, for which Minari has no place."""
@@ -302,16 +301,18 @@ class _Writer:
                 f"has {leaf.spec.name!r}; expected a last row with only the final observation"
             )
 
-    def _lengths(self, episode: Episode) -> dict[str, int]:
-        """How many values each field has; those of infos may lack the one of the last row."""
-        last = self._view.read_rows([episode.last], fields=self._fields)["_mask"]
-        return {
+    def _end(self, episode: Episode) -> _End:
+        last = self._view.read_rows([episode.last], fields=self._fields)
+        lengths = {
             leaf.path: episode.rows
             if leaf.top == "observations"
-            or (leaf.top == "infos" and bool(last[batch_key(leaf.spec.name)][0]))
+            or (leaf.top == "infos" and bool(last["_mask"][batch_key(leaf.spec.name)][0]))
             else episode.rows - 1
             for leaf in self.leaves
         }
+        flags = [leaf for leaf in self.leaves if leaf.top in _FLAGS]
+        found = {leaf.top: last[batch_key(leaf.spec.name)][0] for leaf in flags}
+        return _End(lengths, {top: flag for top, flag in found.items() if np.any(flag)})
 
     def _attributes(self, row: int) -> dict[str, Any]:
         """The facts in the first row of an episode."""
@@ -378,7 +379,7 @@ class _Writer:
         with self._h5py.File(path, "r") as file:
             for number, episode in enumerate(self._numbers):
                 group = file[f"episode_{number}"]
-                for leaf, begin, values in self._blocks(episode, self._lengths(episode)):
+                for leaf, begin, values in self._blocks(episode, self._end(episode)):
                     dataset = group[leaf.path]
                     found = (dataset.asstr() if leaf.spec.is_bytes else dataset)[
                         begin : begin + len(values)
