@@ -234,20 +234,24 @@ void IndexedStarts::EndSegment(std::uint64_t lane, std::uint64_t segment, std::u
 
 // Adds the anchors that become valid with the rows from rows_ to `end`. A lane is a list of its own in
 // memory: many rows are taken lane by lane, because going from lane to lane with each row waits for
-// memory each time. Changes are listed in the order of the rows.
+// memory each time. They are taken in parts, whose bits in anchors_ stay in a cache. Changes are listed in
+// the order of the rows.
 void IndexedStarts::EnterRowsTo(std::uint64_t end) {
   constexpr std::uint64_t kManyRows = 16;  // of a lane: finding its first one costs as much
+  constexpr std::uint64_t kPart = std::uint64_t{1} << 17;  // rows: 16 KiB of bits
+  constexpr std::uint64_t kPartOfLane = 256;               // so that finding them costs little
   if (end <= rows_) {
     return;
   }
-  current_.resize(index_->lanes(), 0);
-  undecided_.resize(index_->lanes(), 0);
-  if (changes_.all && end - rows_ >= kManyRows * index_->lanes()) {
-    for (std::uint64_t lane = 0; lane < index_->lanes(); ++lane) {
-      EnterRows({lane, index_->RowsBefore(lane, rows_), index_->RowsBefore(lane, end)});
+  const std::uint64_t lanes = index_->lanes();
+  current_.resize(lanes, 0);
+  undecided_.resize(lanes, 0);
+  while (changes_.all && rows_ < end && end - rows_ >= kManyRows * lanes) {
+    const std::uint64_t part_end = std::min(end, rows_ + std::max(kPart, kPartOfLane * lanes));
+    for (std::uint64_t lane = 0; lane < lanes; ++lane) {
+      EnterRows({lane, index_->RowsBefore(lane, rows_), index_->RowsBefore(lane, part_end)});
     }
-    rows_ = end;
-    return;
+    rows_ = part_end;
   }
   for (; rows_ < end; ++rows_) {
     index_->PrefetchAfter(rows_, after_);
@@ -308,6 +312,11 @@ void IndexedStarts::EnterSegment(std::uint64_t segment, const LaneRows& rows) {
 }
 
 void IndexedStarts::AddAnchors(const LaneRows& rows) {
+  if (changes_.all && rules_.fields.require.empty() && !options_.priorities) {
+    index_->VisitRows(rows.lane, rows.begin, rows.end,
+                      [this](std::uint64_t row) { anchors_.Add(row); });
+    return;
+  }
   for (std::uint64_t at = rows.begin; at < rows.end; ++at) {
     AddAnchor(rows.lane, at);
   }

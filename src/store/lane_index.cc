@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "stream_store/error.h"
 
+#include "base/block_pipe.h"
 #include "base/str_cat.h"
 #include "store/read_functions.h"
 #include "store/read_via.h"
@@ -65,6 +67,7 @@ LaneIndex::LaneIndex(const Reader& reader, LaneRules rules)
     by_ = CheckCutFields(reader.schema(), rules_.fields.segment_by);
   }
   scanner_.GoToBegin(ReaderAccess::ViewOf(reader));
+  rows_ = scanner_.next_row();
 }
 
 bool LaneIndex::Fits(std::uint64_t first_row) const noexcept {
@@ -116,30 +119,43 @@ bool LaneIndex::IsExcluded(std::uint64_t row) noexcept {
   return excluded_ < exclude.size() && static_cast<std::uint64_t>(exclude[excluded_].begin) <= row;
 }
 
-// Takes down a row that was read. With many lanes, each row waits for the memory of its lane, so some
-// rows are read before they are entered, and the memory of their lanes is fetched meanwhile.
-void LaneIndex::Await(std::uint64_t row, const RowFacts& facts) {
-  const std::uint64_t lane = by_key() ? table_.Number(scanner_.key()) : row % rules_.lanes;
-  if (lane == lanes_.size()) {
-    lanes_.emplace_back();
-  }
-  __builtin_prefetch(&lanes_[lane]);
-  waiting_[waiting_rows_++] = {row, lane, facts};
-  if (waiting_rows_ == waiting_.size()) {
-    EnterWaiting();
-  }
+// Reads the next rows before row `end`, a block of them, and finds their lanes. Returns whether there are
+// more. This does not look at what EnterAll() changes, so both can run at the same time.
+bool LaneIndex::ReadSome(const View& view, std::uint64_t end, std::vector<ReadRow>& block) {
+  constexpr std::uint64_t kRowsOfBlock = 1024;
+  const std::uint64_t block_end = std::min(end, scanner_.next_row() + kRowsOfBlock);
+  block.clear();
+  block.reserve(block_end - scanner_.next_row());  // so that no row is lost for lack of memory
+  scanner_.ReadTo(view, block_end, [&](std::uint64_t row, const RowFacts& facts) {
+    const std::uint64_t lane = by_key() ? table_.Number(scanner_.key()) : row % rules_.lanes;
+    block.push_back({row, lane, facts});
+  });
+  return block_end < end;
 }
 
-void LaneIndex::EnterWaiting() {
-  const std::span<const ReadRow> waiting =
-      std::span(waiting_).first(std::exchange(waiting_rows_, 0));
-  for (const ReadRow& row : waiting) {
-    const Lane& lane = lanes_[row.lane];
-    __builtin_prefetch(lane.rows.data() + lane.rows.size(), 1);
-    __builtin_prefetch(lane.segments.data() + lane.segments.size());
-  }
-  for (const ReadRow& row : waiting) {
-    Enter(row);
+// Enters rows that were read. With many lanes, each row waits for the memory of its lane, so that of some
+// rows is fetched before the first of them is entered.
+void LaneIndex::EnterAll(std::span<const ReadRow> block) {
+  constexpr std::size_t kTogether = 32;
+  for (; !block.empty(); block = block.subspan(std::min(block.size(), kTogether))) {
+    const std::span<const ReadRow> some = block.first(std::min(block.size(), kTogether));
+    const std::span<const ReadRow> later = block.subspan(some.size());
+    for (const ReadRow& row : later.first(std::min(later.size(), kTogether))) {
+      if (row.lane < lanes_.size()) {
+        __builtin_prefetch(&lanes_[row.lane]);
+      }
+    }
+    for (const ReadRow& row : some) {
+      if (row.lane == lanes_.size()) {
+        lanes_.emplace_back();
+      }
+      const Lane& lane = lanes_[row.lane];
+      __builtin_prefetch(lane.rows.data() + lane.rows.size(), 1);
+      __builtin_prefetch(lane.segments.data() + lane.segments.size());
+    }
+    for (const ReadRow& row : some) {
+      Enter(row);
+    }
   }
 }
 
@@ -184,6 +200,7 @@ void LaneIndex::Enter(const ReadRow& read) {
     }
     required_.at(bit / 64) |= std::uint64_t{facts.has_required} << bit % 64;
   }
+  rows_ = row + 1;
 }
 
 // A segment of the lane begins with the row.
@@ -222,28 +239,31 @@ void LaneIndex::RequireTimes(std::uint64_t rows) const {
 
 void LaneIndex::Extend(const Reader& reader, std::uint64_t rows) {
   STREAM_STORE_ASSERT(Fits(reader.first_row()) && rows <= reader.num_rows());
-  if (scanner_.next_row() >= rows) {
+  if (rows_ >= rows) {
     return;
   }
+  constexpr std::uint64_t kManyRows = std::uint64_t{1} << 18;  // a thread costs less than these
   constexpr std::uint64_t kMostRows = std::uint64_t{1} << 32;
   if (by_key() && rows - first_row_ > kMostRows) {
     throw Error(ErrorCode::kState,
                 StrCat("lane_by: expected at most 2^32 rows but the sampler has seen rows ",
                        first_row_, " to ", rows - 1, "; bound the store with retain_rows"));
   }
-  const auto read = [&](const View& view, Row, Row end) {
-    scanner_.ReadTo(view, static_cast<std::uint64_t>(end),
-                    [&](std::uint64_t row, const RowFacts& facts) { Await(row, facts); });
+  const auto read = [&](const View& view, Row, Row part_end) {
+    const auto end = static_cast<std::uint64_t>(part_end);
+    const bool many = end - scanner_.next_row() >= kManyRows;
+    BlockPipe<std::vector<ReadRow>> pipe(
+        [&](std::vector<ReadRow>& block) { return ReadSome(view, end, block); },
+        [&](const std::vector<ReadRow>& block) { EnterAll(block); });
+    if (many && std::thread::hardware_concurrency() > 1) {
+      pipe.Run();
+    } else {
+      pipe.RunAlone();
+    }
     return true;
   };
-  try {
-    ReadInParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
-                static_cast<Row>(scanner_.next_row()), static_cast<Row>(rows), read);
-  } catch (...) {
-    EnterWaiting();  // the rows before the corrupt one
-    throw;
-  }
-  EnterWaiting();
+  ReadInParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+              static_cast<Row>(scanner_.next_row()), static_cast<Row>(rows), read);
 }
 
 }  // namespace stream_store::internal

@@ -20,7 +20,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -84,7 +83,7 @@ class LaneIndex {
   ForkMutex& mutex() noexcept { return mutex_; }
 
   /// The row after the last one that was read.
-  std::uint64_t rows() const noexcept { return scanner_.next_row(); }
+  std::uint64_t rows() const noexcept { return rows_; }
 
   /// The first row that was read. May be called without mutex().
   std::uint64_t first_row() const noexcept { return first_row_; }
@@ -94,10 +93,10 @@ class LaneIndex {
   /// time.
   bool Fits(std::uint64_t first_row) const noexcept;
 
-  /// Reads the rows from rows() to `rows`. REQUIRES: Fits(reader.first_row()); rows <= the Reader's
-  /// num_rows(); none of these rows can grow any more, except the open row of the rules. Throws
-  /// Error(kCorrupt); the rows before the corrupt one are in the index then. Throws Error(kState) for
-  /// more than 2^32 rows with lane_by.
+  /// Reads the rows from rows() to `rows`; many of them in a second thread, while this one enters them.
+  /// REQUIRES: Fits(reader.first_row()); rows <= the Reader's num_rows(); none of these rows can grow any
+  /// more, except the open row of the rules. Throws Error(kCorrupt); the rows before the corrupt one are
+  /// in the index then. Throws Error(kState) for more than 2^32 rows with lane_by.
   void Extend(const Reader& reader, std::uint64_t rows);
 
   /// The number of lanes that have rows.
@@ -117,6 +116,23 @@ class LaneIndex {
   std::uint64_t RowAt(std::uint64_t lane, std::uint64_t at) const noexcept {
     STREAM_STORE_ASSERT(!by_key() || lane < lanes_.size());
     return by_key() ? first_row_ + lanes_[lane].rows[at] : at * rules_.lanes + lane;
+  }
+
+  /// Calls visit(row) for the rows [begin, end) of a lane. REQUIRES: as for RowAt().
+  template <class Visit>
+  void VisitRows(std::uint64_t lane, std::uint64_t begin, std::uint64_t end,
+                 const Visit& visit) const {
+    if (!by_key()) {
+      for (std::uint64_t at = begin; at < end; ++at) {
+        visit(at * rules_.lanes + lane);
+      }
+      return;
+    }
+    STREAM_STORE_ASSERT(lane < lanes_.size() && (begin >= end || end <= lanes_[lane].rows.size()));
+    const std::uint32_t* rows = lanes_[lane].rows.data();
+    for (std::uint64_t at = begin; at < end; ++at) {
+      visit(first_row_ + rows[at]);
+    }
   }
 
   /// Writes the rows at `place.at + offsets[k]` of a lane. REQUIRES: there are such rows; rows.size()
@@ -202,8 +218,8 @@ class LaneIndex {
     RowFacts facts;
   };
 
-  void Await(std::uint64_t row, const RowFacts& facts);
-  void EnterWaiting();
+  bool ReadSome(const View& view, std::uint64_t end, std::vector<ReadRow>& block);
+  void EnterAll(std::span<const ReadRow> block);
   void Enter(const ReadRow& read);
   std::uint64_t AddToLane(std::uint64_t row, std::uint64_t lane);
   bool IsExcluded(std::uint64_t row) noexcept;
@@ -225,8 +241,7 @@ class LaneIndex {
   std::optional<Alternation> alternation_;
   DType time_dtype_ = DType::kFloat64;
   std::optional<WrongTime> wrong_time_;  // the first one
-  std::array<ReadRow, 32> waiting_;  // the first `waiting_rows_` of them; empty outside Extend()
-  std::size_t waiting_rows_ = 0;
+  std::uint64_t rows_ = 0;    // those before were entered
   std::size_t excluded_ = 0;  // the ranges of `exclude` before this one end before rows()
 };
 

@@ -5,6 +5,8 @@ A limit on the size of files has the same effect as a full disk, and needs no di
 
 from __future__ import annotations
 
+import os
+import re
 import resource
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 from stream_store import Priorities, StreamStore, WindowSampler
 
 _LIMIT = 4096
-_PROGRAM = "from stream_store._cli.app import app; app()"
+_PROGRAM = "from stream_store._cli import main; main()"
 
 
 @pytest.fixture
@@ -27,10 +29,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def command_on_full_disk(*arguments: object, out: int | None = subprocess.PIPE) -> str:
+def command_on_full_disk(
+    *arguments: object, out: int | None = subprocess.PIPE, unbuffered: str = ""
+) -> str:
     """What a command prints on standard error that cannot write its file."""
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, *map(str, arguments)],
+        [sys.executable, "-B", "-c", _PROGRAM, *map(str, arguments)],  # no short file with bytecode
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (_LIMIT, _LIMIT)),
         stdout=out,
         stderr=subprocess.PIPE,
@@ -51,11 +56,31 @@ def test_export_names_the_file(path: Path, suffix: str) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["run"]
 
 
-def test_export_names_standard_output(path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "{}", "-", "--format", "csv"],
+        ["info", "{}"],
+        ["info", "{}", "--json"],
+        ["stats", "{}"],
+        ["tail", "{}", "-n", "400"],
+        ["tail", "{}", "--json"],
+        ["verify", "{}"],
+        ["--version"],
+        ["--help"],
+        ["export", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_names_standard_output(path: Path, arguments: list[str], unbuffered: str) -> None:
+    """Its exit code is that of an error, also if Python writes the output when it ends."""
     pytest.importorskip("typer")
+    given = [argument.format(path) for argument in arguments]
     with Path("/dev/full").open("wb") as full:
-        error = command_on_full_disk("export", path, "-", "--format", "csv", out=full.fileno())
-    assert "standard output: export: No space left on device" in error
+        error = command_on_full_disk(*given, out=full.fileno(), unbuffered=unbuffered)
+    assert re.search("standard output: (export|write): No space left on device", error), error
+    assert len(error.splitlines()) == 1
 
 
 def test_view_names_the_page(path: Path) -> None:
@@ -76,7 +101,8 @@ def test_convert_names_the_file(path: Path, suffix: str) -> None:
     assert "File too large" in error
 
 
-def test_save_priorities_names_the_file(path: Path) -> None:
+def test_save_priorities_names_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # or a short file with it stays
     store = StreamStore(path, "r")
     sampler = WindowSampler(store, 1, unit="row", batch_size=4, priorities=Priorities())
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -20,6 +20,7 @@ def main() -> None:
     """Run the command; the entry point of the script."""
     try:
         from .app import app
+        from .output import unwritten_output, written
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in {"typer", "rich", "click"}:
             raise
@@ -29,4 +30,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # text that a terminal cannot show is escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="stream-store")
+    try:
+        with written():  # typer itself prints help and the version
+            app(prog_name="stream-store")
+    except (SystemExit, OSError) as end:
+        unwritten = unwritten_output()
+        fault = unwritten if isinstance(end, SystemExit) and not end.code else end
+        if isinstance(fault, BrokenPipeError):
+            raise SystemExit(0) from None
+        if not isinstance(fault, OSError):
+            raise
+        sys.stderr.write(f"stream-store: {fault.filename}: {fault.strerror}\n")
+        raise SystemExit(FAILED) from None

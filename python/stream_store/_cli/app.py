@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +24,7 @@ from .groups import (
     show_group,
     verify_group,
 )
-from .output import bar, print_json, say, show_findings, show_gaps, warn
+from .output import bar, print_json, say, show_findings, show_gaps, unwritten_output, warn
 from .rows import follow_rows, show_rows
 from .tables import show_episodes, show_stats
 
@@ -66,9 +64,10 @@ def answered() -> Iterator[None]:
     """Turns an expected error into one line on standard error and an exit code."""
     try:
         yield
-        sys.stdout.flush()
+        if (unwritten := unwritten_output()) is not None:
+            raise unwritten
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        unwritten_output()
         raise typer.Exit from None
     except ArgumentError as error:
         warn(str(error))
@@ -77,6 +76,7 @@ def answered() -> Iterator[None]:
         warn("not confirmed; nothing was changed")
         raise typer.Exit(FAILED) from None
     except EXPECTED as error:
+        unwritten_output()
         warn(_text(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:

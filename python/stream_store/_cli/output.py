@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -17,15 +18,22 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from stream_store._file_errors import naming
 from stream_store._safe_text import safe
 from stream_store.reports import Finding, Gap
 
 _SHOWN_FINDINGS = 50
 
 
+def written() -> AbstractContextManager[None]:
+    """Names standard output in errors of writing to it."""
+    return naming("standard output", "write")
+
+
 def say(text: str) -> None:
     """Print text. Characters in names and paths that a terminal would obey are escaped."""
-    sys.stdout.write(safe(text, lines=True) + "\n")
+    with written():
+        sys.stdout.write(safe(text, lines=True) + "\n")
 
 
 def warn(text: str) -> None:
@@ -33,10 +41,26 @@ def warn(text: str) -> None:
     sys.stderr.write(f"stream-store: {safe(text, lines=True)}\n")
 
 
+def unwritten_output() -> OSError | None:
+    """Flush standard output; return the error if it cannot be written, and give up what is left.
+
+    Python would try again to write it at exit, fail, and change the exit code to 120.
+    """
+    try:
+        with written():
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
+
+
 def print_json(answer: Any) -> None:
     """Print one JSON value on one line, in ASCII if standard output is not UTF-8."""
     escape_all = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    sys.stdout.write(json.dumps(plain(answer), ensure_ascii=escape_all, allow_nan=False) + "\n")
+    line = json.dumps(plain(answer), ensure_ascii=escape_all, allow_nan=False) + "\n"
+    with written():
+        sys.stdout.write(line)
 
 
 def plain(value: Any) -> Any:
@@ -67,7 +91,8 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: 
         table.add_column(escape(safe(column)), overflow="fold")
     for row in rows:
         table.add_row(*(escape(safe(str(cell))) for cell in row))
-    console().print(table)
+    with written():
+        console().print(table)
 
 
 def console() -> Console:
