@@ -241,7 +241,7 @@ class LaneIndex {
   std::optional<Alternation> alternation_;
   DType time_dtype_ = DType::kFloat64;
   std::optional<WrongTime> wrong_time_;  // the first one
-  std::uint64_t rows_ = 0;    // those before were entered
+  std::uint64_t rows_ = 0;               // those before were entered
   std::size_t excluded_ = 0;  // the ranges of `exclude` before this one end before rows()
 };
 
