@@ -61,6 +61,9 @@ class IndexedStarts final : public Starts {
   /// Whether a row is an anchor, whether or not it is in limits().
   bool IsAnchor(std::uint64_t row) const noexcept { return anchors_.Contains(row); }
 
+  /// Fetches the memory that IsAnchor() will read, without waiting for it.
+  void PrefetchAnchor(std::uint64_t row) const noexcept { anchors_.Prefetch(row); }
+
   /// The rows in which anchors are sampled: options.first_row and options.last_row.
   std::pair<std::uint64_t, std::uint64_t> limits() const noexcept { return limits_; }
 

@@ -43,6 +43,13 @@ class RowSet {
 
   bool Contains(std::uint64_t row) const noexcept;
 
+  /// Fetches the memory that Contains() will read, without waiting for it.
+  void Prefetch(std::uint64_t row) const noexcept {
+    if (row >= base_ && (row - base_) / kWordBits < bits_.size()) {
+      __builtin_prefetch(&bits_[(row - base_) / kWordBits]);
+    }
+  }
+
   /// Makes the counts agree with the rows. To be called after changes, before Rank() and Select().
   /// Cost: one pass over the bits from the first block that changed.
   void Count();

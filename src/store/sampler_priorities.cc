@@ -159,12 +159,13 @@ void SamplerPriorities::DrawFromTrees(std::span<const double> targets,
   for (std::size_t store = 0; store < stores_.size(); ++store) {
     const PriorityTree& tree = stores_[store].tree();
     const double total = tree.total();
+    const double below_total = std::nextafter(total, 0.0);
     inside.clear();
     which.clear();
     for (std::size_t i = 0; i < targets.size() && total > 0; ++i) {
       if (!found[i] && (targets[i] - before < total || store == last)) {
         found[i] = true;
-        inside.push_back(std::clamp(targets[i] - before, 0.0, std::nextafter(total, 0.0)));
+        inside.push_back(std::clamp(targets[i] - before, 0.0, below_total));
         which.push_back(i);
       }
     }
@@ -252,7 +253,7 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
   for (const std::int64_t number : indices) {
     const WindowIndex index(number);
     if (index.store() < stores_.size() && !gone_[index.store()]) {
-      stores_[index.store()].Prefetch(index.row());
+      stores_[index.store()].Prefetch(At(stores, index.store()), index.row());
     }
   }
   std::uint64_t dropped = 0;

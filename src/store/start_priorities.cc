@@ -123,9 +123,10 @@ void StorePriorities::Reweigh(const IndexedStarts& starts, const PriorityRule& r
   WeighRange(starts, {tree_.first_leaf(), tree_.size()}, rule, std::nullopt);
 }
 
-void StorePriorities::Prefetch(std::uint64_t row) const noexcept {
+void StorePriorities::Prefetch(const IndexedStarts& starts, std::uint64_t row) const noexcept {
   if (tree_.first_leaf() <= row && row < tree_.size()) {
     __builtin_prefetch(priorities_.Node(row >> PagedSlots::kNodeBits), 1);
+    starts.PrefetchAnchor(row);
   }
 }
 

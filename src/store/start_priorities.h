@@ -65,8 +65,8 @@ class StorePriorities {
   /// REQUIRES: row < tree().size().
   double PriorityOf(std::uint64_t row) const noexcept;
 
-  /// Loads the priority of any row into the cache, for PriorityOf().
-  void Prefetch(std::uint64_t row) const noexcept;
+  /// Fetches the memory that PriorityOf() and Set() will read for any row, without waiting for it.
+  void Prefetch(const IndexedStarts& starts, std::uint64_t row) const noexcept;
 
   /// The leaves are the rows of the last Follow().
   const PriorityTree& tree() const noexcept { return tree_; }
