@@ -164,6 +164,20 @@ def test_changed_dones_hold_as_in_sb3() -> None:
     assert mine.sample(200).dones.any()
 
 
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_ends_of_episodes_are_found_again_and_forgotten(n_envs: int, tmp_path: Path) -> None:
+    _, theirs = pair(60, n_envs)
+    mine = StreamReplayBuffer(60, OBS, ACTION, "cpu", n_envs, path=tmp_path / "run")
+    fill((mine, theirs), 15, n_envs, ends=0.5)
+    mine.close()
+    mine = StreamReplayBuffer(60, OBS, ACTION, "cpu", n_envs, path=tmp_path / "run")
+    assert_same_draws(mine, theirs, 0, 200)
+    mine.reset()
+    _, theirs = pair(60, n_envs)
+    fill((mine, theirs), 15, n_envs, ends=0.0)
+    assert_same_draws(mine, theirs, 0, 200)
+
+
 def test_step_and_environment_are_drawn_uniformly_and_independently() -> None:
     n_envs, steps = 4, 12
     buffer = StreamReplayBuffer(n_envs * steps, OBS, spaces.Discrete(99), "cpu", n_envs)

@@ -1,7 +1,7 @@
 """The transitions that can be sampled: the row and the flags of each, in memory.
 
 Transitions are numbered as in the arrays of Stable-Baselines3: a *slot* is a step of the ring times
-`n_envs`, plus the environment. With 19 bytes for each transition, or 11 for one environment, the
+`n_envs`, plus the environment. With 23 bytes for each transition, or 15 for one environment, the
 index takes a small part of what the transitions take.
 """
 
@@ -36,6 +36,9 @@ class Index:
         gaps: uint8 (steps, n_envs), 1 where the next step of the ring does not continue the
             episode although it did not end.
         flags: uint8 (3, steps, n_envs), the memory of dones, timeouts and gaps.
+        terminal: float32 (steps, n_envs), 1 where the episode ended and was not truncated.
+        changeable: whether a caller has dones or timeouts and may change them. Then `terminal` is
+            not used.
         flags_of_step: the same memory, (steps, 3, n_envs).
     """
 
@@ -49,12 +52,14 @@ class Index:
         self.flags = np.zeros((3, *shape), np.uint8)
         self.dones, self.timeouts, self.gaps = self.flags
         self.flags_of_step = self.flags.swapaxes(0, 1)
+        self.terminal = np.zeros(shape, np.float32)
+        self.changeable = False
         # Views of the same memory that look-ups of slots use.
         self.flat_rows = self.rows.ravel()
         self.flat_next_rows = None if self.next_rows is None else self.next_rows.ravel()
         self.flat_dones = self.dones.ravel()
         self.flat_timeouts = self.timeouts.ravel()
-        self.flat_gaps = self.gaps.ravel()
+        self.flat_terminal = self.terminal.ravel()
 
     @property
     def size(self) -> int:
@@ -78,6 +83,23 @@ class Index:
             rows: NDArray[np.int64] = self.flat_rows[slots] + 1
             return rows
         return self.flat_next_rows[slots]
+
+    def terminal_at(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        """1 for each slot whose episode ended and was not truncated, otherwise 0."""
+        if not self.changeable:
+            return self.flat_terminal[slots]
+        return (self.flat_dones[slots] > self.flat_timeouts[slots]).astype(np.float32)
+
+    def set_ends(self, step: int, dones: Any, timeouts: Any) -> None:
+        """Set the flags of a step whose flags are 0."""
+        self.dones[step] = dones
+        self.timeouts[step] = timeouts
+        self.terminal[step] = self.dones[step] > self.timeouts[step]
+
+    def clear_ends(self, step: int) -> None:
+        """Set all flags of a step to 0."""
+        self.flags_of_step[step] = 0
+        self.terminal[step] = 0
 
     def slots_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The slot of each row; -1 for a row that is not of a transition in the index."""
@@ -106,6 +128,7 @@ class Index:
         self.pos = 0
         self.full = False
         self.flags[:] = 0
+        self.terminal[:] = 0
 
     def fill(self, scan: Scan) -> None:
         """Take the newest steps that a scan has found."""
@@ -120,6 +143,7 @@ class Index:
         ):
             if mine is not None:
                 mine[:count] = found[newest]
+        self.terminal[:count] = self.dones[:count] > self.timeouts[:count]
         self.full = count == self.steps
         self.pos = count % self.steps
 

@@ -112,7 +112,7 @@ class Transitions:
         store.extend(columns)
         pos = index.pos
         if index.full:
-            index.flags_of_step[pos] = 0
+            index.clear_ends(pos)
             if self._dropped:
                 self._note_dropped(index.rows[pos].copy())
         if index.next_rows is None:
@@ -125,8 +125,7 @@ class Transitions:
             elif self._pending:
                 index.next_rows[pos - 1, self._open] = rows[self._open]
         if timeouts is not None:
-            index.dones[pos] = dones
-            index.timeouts[pos] = timeouts
+            index.set_ends(pos, dones, timeouts)
         index.advance()
         self._pending = layout.bytes_of(next_obs)
         if not self._all_open:
