@@ -21,12 +21,16 @@ from hypothesis import settings
 # `datasets` reads the place of its cache when it is imported. Keep it out of the user's home.
 CACHE = tempfile.mkdtemp(prefix="stream-store-cache-")
 os.environ["HF_HOME"] = CACHE
+os.environ["SB3_LOGDIR"] = CACHE  # otherwise Stable-Baselines3 leaves a directory for each training
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 # PyTorch and NumPy compute with one thread, here and in the processes that tests start. Otherwise
 # each worker of pytest-xdist, and each of its children, would have a thread for every core, and
 # these threads wait for each other in loops.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Programs hold their output back, as they do for users; with this variable they do not.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
