@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutant_switch import Change, Mutant, change
 
 LANES = "store_read_test:*Lane*"
+PIPES = "base_test:*BlockPipe*"
 SETS = "store_read_test:RowSetTest.*"
 _MODEL, _GROWS = "test_windows_are_those_of_the_model", "test_a_store_that_grows_and_drops_rows"
 # A part of the random cases, which take minutes altogether.
@@ -20,6 +21,7 @@ def bug(name: str, *changes: Change, first: str = LANES) -> Mutant:
 
 _INDEX = "src/store/lane_index.cc"
 _INDEX_H = "src/store/lane_index.h"
+_PIPE = "src/base/block_pipe.h"
 _STARTS = "src/store/indexed_starts.cc"
 _ROWS = "src/store/indexed_rows.cc"
 _TIMED = "src/store/timed_offsets.cc"
@@ -90,8 +92,18 @@ MUTANTS = [
         ),
     ),
     bug(
-        "the rows that wait when the last one was read are forgotten",
-        change(_INDEX, "EnterWaiting();", "", within="    throw;\n  }\n  EnterWaiting();"),
+        "only the first rows of a block are entered",
+        change(_INDEX, "block = block.subspan(std::min(block.size(), kTogether))", "block = {}"),
+    ),
+    bug(
+        "the rows before a corrupt one are not entered",
+        change(_PIPE, "++filled_;", "filled_ += more ? 1 : 0;"),
+        first=PIPES,
+    ),
+    bug(
+        "a corrupt row ends the reading of rows without an error",
+        change(_PIPE, "failed || error_", "failed"),
+        first=PIPES,
     ),
     bug(
         "rows of a lane that come later than asked for count",
@@ -121,7 +133,7 @@ MUTANTS = [
     ),
     bug(
         "the last row of a lane is left out if many rows come at once",
-        change(_STARTS, "index_->RowsBefore(lane, end)", "index_->RowsBefore(lane, end - 1)"),
+        change(_STARTS, "RowsBefore(lane, part_end)", "RowsBefore(lane, part_end - 1)"),
     ),
     bug(
         "rows that come at once begin again with the first one of the lane",

@@ -211,6 +211,43 @@ TEST(SamplerLanesTest, OptionsThatExcludeEachOtherAreRefused) {
       "outside: expected offsets");
 }
 
+// More than the rows from which on a thread of its own reads them.
+TEST(SamplerLanesTest, ManyRowsGiveTheWindowsOfASimpleLoop) {
+  constexpr std::size_t kRows = 300'000;
+  constexpr std::int64_t kAgents = 40;
+  std::vector<Step> steps(kRows);
+  std::vector<std::int64_t> agent(kRows);
+  std::vector<std::uint8_t> done(kRows);
+  std::vector<std::int64_t> before(kAgents, -1);  // of each agent: its last row
+  std::vector<std::int64_t> wanted;               // starts of windows of two rows
+  for (std::size_t row = 0; row < kRows; ++row) {
+    steps[row] = static_cast<Step>(row);
+    agent[row] = static_cast<std::int64_t>(row * row % 1013 % kAgents);
+    done[row] = row % 11 == 3 ? 1 : 0;
+    std::int64_t& last = before[static_cast<std::size_t>(agent[row])];
+    if (last >= 0 && done[static_cast<std::size_t>(last)] == 0) {
+      wanted.push_back(last);
+    }
+    last = static_cast<std::int64_t>(row);
+  }
+  std::ranges::sort(wanted);
+  StreamStore store = StreamStore::Temporary(
+      {.fields = {{.name = "agent"}, {.name = "done", .dtype = DType::kBool}}});
+  const std::vector<Column> columns = {
+      {.type = 0, .source = Source::kInt64, .data = agent.data(), .row_items = 1},
+      {.type = 1, .source = Source::kBool, .data = done.data(), .row_items = 1}};
+  store.Extend(steps, columns);
+  store.Append(kRows, {{0, kAgents}, {1, true}});  // makes the row before it final
+  SamplerOptions options = ByAgent();
+  options.length = 2;
+  options.segment_by = {1};
+  options.batch_size = kRows;
+  const WindowBatch batch = EpochOf(store, options);
+  std::vector<std::int64_t> starts(batch.starts().begin(), batch.starts().end());
+  std::ranges::sort(starts);
+  EXPECT_EQ(starts, wanted);
+}
+
 TEST(SamplerLanesTest, TheMessageSaysWhyThereIsNoStart) {
   const StreamStore store = Filled(10);
   SamplerOptions options = ByAgent();
