@@ -24,7 +24,7 @@ from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
 
 from .lanes import episodes_by_lane, lane_fields, require_whole
-from .residency import Residency
+from .residency import Residency, end_position, row_parts
 from .source import BLOCK_BYTES
 
 _CUT_ROWS = 1 << 15  # rows in which episodes are looked for together
@@ -159,27 +159,28 @@ def _cuts(view: StoreLife, names: list[str]) -> Iterator[int]:
 
     Reads block by block, so that the pages of a large store are not all mapped at the same time.
     """
-    residency = Residency(view)
     state = CutState()
-    for first in range(view.first_row, view.num_rows, _CUT_ROWS):
-        stop = min(first + _CUT_ROWS, view.num_rows)
-        batch = view.read_rows(slice(first, stop), fields=names)
+    for rows in row_parts(view, _CUT_ROWS):
+        batch = view.read_rows(rows, fields=names)
         keys = [batch_key(name) for name in names]
         begins, state = find_cuts([(batch[key], batch["_mask"][key]) for key in keys], state)
-        yield from (first + begins).tolist()
-        residency.touched(8 * (_end_position(view, stop) - int(view.position_of(first))))
+        yield from (rows.start + begins).tolist()
 
 
 def row_blocks(
-    view: StoreLife, episode: Episode, fields: Sequence[str], block_bytes: int = BLOCK_BYTES
+    residency: Residency,
+    episode: Episode,
+    fields: Sequence[str],
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
     """The rows of an episode in blocks of about one size: row numbers, and what is read of them."""
-    start = 0
+    view, start = residency.view, 0
     while start < episode.rows:
         rows = episode.row_numbers[start:]
         rows = rows[: rows_of_bytes(view, rows, fields, block_bytes)]
         chosen = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
         yield np.asarray(rows, np.int64), view.read_rows(chosen, fields=fields)
+        residency.touched_rows(int(rows[0]), int(rows[-1]) + 1)
         start += len(rows)
 
 
@@ -188,28 +189,18 @@ def rows_of_bytes(
 ) -> int:
     """How many of the rows, from the first one on, have about `block_bytes` once they are decoded.
 
-    Fields of varying length are measured by the space that these rows, and those between them, take
-    in the store. At least one.
+    These rows, and those between them, take no more than that in the store either: fields of
+    varying length are measured by it, and other fields map pages too. At least one.
     """
     chosen = set(fields)
-    fixed, varies = 1, False
+    fixed = 1
     for spec in declared_fields(view).specs:
-        if not {spec.name, spec.path[0]} & chosen or spec.hidden:
-            continue
-        if spec.fixed_length is None:
-            varies = True
-        else:
+        if {spec.name, spec.path[0]} & chosen and not spec.hidden and spec.fixed_length is not None:
             fixed += prod(spec.shape) * max(spec.numpy_dtype.itemsize, 1) + 1
     count = min(max(1, block_bytes // fixed), len(rows))
-    if varies:
-        # The stored size of all fields, halving the rows until it fits: one look-up each.
-        first = int(view.position_of(int(rows[0])))
-        most = block_bytes // 8
-        while count > 1 and _end_position(view, int(rows[count - 1]) + 1) - first > most:
-            count //= 2
+    # Halving the rows until it fits takes one look-up each.
+    first = int(view.position_of(int(rows[0])))
+    most = block_bytes // 8
+    while count > 1 and end_position(view, int(rows[count - 1]) + 1) - first > most:
+        count //= 2
     return count
-
-
-def _end_position(view: StoreLife, row: int) -> int:
-    """The position at which rows before `row` end, in values of 8 bytes."""
-    return len(view) if row >= view.num_rows else int(view.position_of(row))

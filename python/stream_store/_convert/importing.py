@@ -28,7 +28,7 @@ from .residency import Residency
 from .source import Block, Source
 
 #: Size at which collected episodes are committed.
-COMMIT_BYTES = 16 << 20
+COMMIT_BYTES = 8 << 20
 _CAPACITY = 1_000_000  # growth step of the store that collects them, in values
 
 

@@ -18,6 +18,8 @@ from stream_store._segment_cuts import CutState, find_cuts, find_interleaved, in
 from stream_store._store_life import StoreLife
 from stream_store.features.names import batch_key
 
+from .residency import row_parts
+
 #: The field in which `RecordVectorToStore` writes the number of the environment.
 ENV = "env"
 
@@ -97,9 +99,8 @@ def _columns(
     """The values of fields in all rows, and where they are present."""
     values: dict[str, list[Any]] = {name: [] for name in names}
     masks: dict[str, list[Any]] = {name: [] for name in names}
-    for first in range(view.first_row, view.num_rows, _BLOCK_ROWS):
-        stop = min(first + _BLOCK_ROWS, view.num_rows)
-        batch = view.read_rows(slice(first, stop), fields=names)
+    for rows in row_parts(view, _BLOCK_ROWS):
+        batch = view.read_rows(rows, fields=names)
         for name in names:
             values[name].append(batch[batch_key(name)])
             masks[name].append(batch["_mask"][batch_key(name)])

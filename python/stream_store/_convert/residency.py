@@ -12,12 +12,14 @@ import ctypes
 import mmap
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from stream_store import _core
 from stream_store._held import directory_of
+from stream_store._store_life import StoreLife
 
 #: Size of data after which a conversion lets go of mapped pages.
 EVERY_BYTES = 8 << 20
@@ -27,9 +29,14 @@ _LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ \d+ +(.*)")
 class Residency:
     """Counts the data that a conversion has touched in some stores."""
 
-    def __init__(self, *stores: _core.Store) -> None:
+    def __init__(self, *stores: StoreLife) -> None:
         self._stores = stores
         self._done = 0
+
+    @property
+    def view(self) -> StoreLife:
+        """The first of the stores."""
+        return self._stores[0]
 
     def touched(self, size: int) -> None:
         """Note that about `size` bytes were read or written."""
@@ -38,6 +45,33 @@ class Residency:
             self._done = 0
             for store in self._stores:
                 release(store)
+
+    def touched_rows(self, first: int, stop: int) -> None:
+        """Note that rows of `view` were read."""
+        begin = int(self.view.position_of(first))
+        self.touched(8 * (end_position(self.view, stop) - begin))
+
+
+def row_parts(view: StoreLife, most_rows: int) -> Iterator[slice]:
+    """All rows of a view in parts of at most `most_rows` rows and, unless it is one, EVERY_BYTES.
+
+    For passes that read a field or two of each row. Even those map most pages of a store whose rows
+    are large, so the pages of each part are unmapped before the next one.
+    """
+    residency = Residency(view)
+    first = view.first_row
+    while first < view.num_rows:
+        begin, stop = int(view.position_of(first)), min(first + most_rows, view.num_rows)
+        while stop - first > 1 and 8 * (end_position(view, stop) - begin) > EVERY_BYTES:
+            stop = first + (stop - first) // 2
+        yield slice(first, stop)
+        residency.touched_rows(first, stop)
+        first = stop
+
+
+def end_position(view: StoreLife, row: int) -> int:
+    """The position at which rows before `row` end, in values of 8 bytes."""
+    return len(view) if row >= view.num_rows else int(view.position_of(row))
 
 
 def release(store: _core.Store) -> None:

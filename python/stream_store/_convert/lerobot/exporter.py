@@ -12,7 +12,6 @@ from typing import Any
 from stream_store._arguments import path_text
 from stream_store._convert.exporting import Episode, episodes_of, new_directory
 from stream_store._convert.report import ConversionReport
-from stream_store._convert.residency import Residency
 from stream_store._exchange.arrow import Rows
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
@@ -145,14 +144,13 @@ def _write(
     `check` is called once, when the shapes of all features are known.
     """
     total = reader.view.kept_rows
-    residency = Residency(reader.view)
     left: list[int] = []
     rows, before = 0, writer.frames
     checked = False
     for episode in episodes:
         writer.begin(reader.count(episode))
         for frames in reader.frames(episode):
-            residency.touched(writer.add(frames))
+            writer.add(frames)
             if progress is not None:
                 progress(rows + frames.rows_done, total)
         if writer.has_frames and not checked:

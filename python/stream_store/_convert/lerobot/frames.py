@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from stream_store._convert.checking import same_value
 from stream_store._convert.exporting import Episode, row_blocks
+from stream_store._convert.residency import Residency
 from stream_store._store_life import StoreLife
 
 from .plan import Feature, Plan
@@ -63,6 +65,10 @@ class FrameReader:
     last_tasks: dict[int, str] = field(default_factory=dict)  # of the previous episode of a lane
     lacking: dict[str, int] = field(default_factory=dict)  # rows dropped for want of a feature
 
+    @cached_property
+    def _residency(self) -> Residency:
+        return Residency(self.view)
+
     def frames(self, episode: Episode) -> Iterator[Frames]:
         """The frames of an episode; none if all its rows are dropped. Episodes come in order."""
         if episode.number == 0:
@@ -87,7 +93,7 @@ class FrameReader:
         rows: dict[str, int] = {}
         if not found:
             return found
-        for numbers, read in row_blocks(self.view, episode, self.plan.facts):
+        for numbers, read in row_blocks(self._residency, episode, self.plan.facts):
             for name in self.plan.facts:
                 for i in np.flatnonzero(read["_mask"][name]).tolist():
                     value = _fact(read, name, i)
@@ -104,7 +110,7 @@ class FrameReader:
 
     def _blocks(self, episode: Episode) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
         leaves = list(dict.fromkeys(self.plan.leaves))
-        return row_blocks(self.view, episode, leaves)
+        return row_blocks(self._residency, episode, leaves)
 
     def _last_task(self, episode: Episode) -> str:
         """The task at the end of the previous episode of the lane."""

@@ -94,11 +94,11 @@ class DatasetWriter:
         for files in self._videos.values():
             files.next_episode()
 
-    def add(self, frames: Frames) -> int:
-        """Add a block of frames; returns its size in bytes."""
+    def add(self, frames: Frames) -> None:
+        """Add a block of frames."""
         count, first = frames.count, self._length
         if not count:
-            return 0
+            return
         numbers = np.arange(first, first + count)
         for task in frames.tasks:
             self._tasks.setdefault(task, len(self._tasks))
@@ -130,7 +130,6 @@ class DatasetWriter:
         table = self._pa.table(list(columns.values()), schema=self._schema)
         self._data.add(table)
         self._length += count
-        return int(table.nbytes)
 
     def _add_stats(self, feature: Feature, values: Any) -> None:
         if feature.kind == "numeric":

@@ -18,6 +18,7 @@ from typing import Any
 from stream_store import _arguments
 from stream_store._convert.exporting import new_file
 from stream_store._convert.report import ConversionReport
+from stream_store._convert.residency import row_parts
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
 from stream_store._store_life import StoreLife
@@ -196,10 +197,9 @@ class _Export:
         """The messages of all rows, in their order."""
         view = self._view
         names = [one.topic for one in self.topics]
-        for begin in range(view.first_row, view.num_rows, _ROWS_AT_ONCE):
-            end = min(begin + _ROWS_AT_ONCE, view.num_rows)
-            steps = view.read_rows(slice(begin, end), fields=())["_step"].tolist()
-            for step, values in zip(steps, view.rows(begin, end), strict=True):
+        for rows in row_parts(view, _ROWS_AT_ONCE):
+            steps = view.read_rows(rows, fields=())["_step"].tolist()
+            for step, values in zip(steps, view.rows(rows.start, rows.stop), strict=True):
                 self.rows += 1
                 for number, one in enumerate(self.topics):
                     value = _at(values, one.path)
@@ -300,9 +300,8 @@ def _description(view: StoreLife) -> dict[str, Any]:
         return {}
     merged: dict[str, Any] = {}
     by_topic: dict[str, Any] = {}
-    for begin in range(view.first_row, view.num_rows, _ROWS_AT_ONCE):
-        stop = min(begin + _ROWS_AT_ONCE, view.num_rows)
-        batch = view.read_rows(slice(begin, stop), fields=[CHANNELS])
+    for rows in row_parts(view, _ROWS_AT_ONCE):
+        batch = view.read_rows(rows, fields=[CHANNELS])
         for text in compress(batch[CHANNELS], batch["_mask"][CHANNELS]):
             if not text:  # of the last row of a file
                 continue

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stream_store import _arguments
 from stream_store._convert.exporting import Episode, episodes_of, new_directory, row_blocks
 from stream_store._convert.report import ConversionReport
+from stream_store._convert.residency import Residency
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
 from stream_store._store_life import StoreLife
@@ -153,6 +154,7 @@ class _Writer:
     ) -> None:
         self._h5py = require("h5py", "to_minari", extra="minari")
         self._view = view
+        self._residency = Residency(view)
         self._names = names
         self.left_out: dict[str, str] = {}
         self.changes: dict[str, str] = {}
@@ -274,7 +276,7 @@ class _Writer:
     def _blocks(self, episode: Episode, end: _End) -> Iterator[tuple[_Leaf, int, Any]]:
         """The values of each field with their place in its dataset, checked to be there."""
         begin, steps = 0, episode.rows - 1
-        for rows, batch in row_blocks(self._view, episode, self._fields):
+        for rows, batch in row_blocks(self._residency, episode, self._fields):
             for leaf in self.leaves:
                 values = batch[batch_key(leaf.spec.name)]
                 mask = batch["_mask"][batch_key(leaf.spec.name)]
