@@ -90,7 +90,7 @@ class BlockPipe {
     NameThisThread("ss-read");
     for (std::size_t number = 0;; ++number) {
       {
-        MutexLock lock(mutex_);
+        const MutexLock lock(mutex_);
         while (number - taken_ == kBlocks && !stopped_) {
           changed_.wait(mutex_);
         }
@@ -99,7 +99,7 @@ class BlockPipe {
         }
       }
       const bool more = FillOne(blocks_[number % kBlocks]);
-      MutexLock lock(mutex_);
+      const MutexLock lock(mutex_);
       ++filled_;
       ended_ = !more;
       changed_.notify_one();
@@ -112,7 +112,7 @@ class BlockPipe {
   void TakeAll() {
     for (std::size_t number = 0;; ++number) {
       {
-        MutexLock lock(mutex_);
+        const MutexLock lock(mutex_);
         while (number == filled_ && !ended_) {
           changed_.wait(mutex_);
         }
@@ -121,14 +121,14 @@ class BlockPipe {
         }
       }
       take_(blocks_[number % kBlocks]);
-      MutexLock lock(mutex_);
+      const MutexLock lock(mutex_);
       ++taken_;
       changed_.notify_one();
     }
   }
 
   void Stop() {
-    MutexLock lock(mutex_);
+    const MutexLock lock(mutex_);
     stopped_ = true;
     changed_.notify_one();
   }
