@@ -94,3 +94,17 @@ complete -p stream-store
     )  # fmt: skip
     assert done.stdout.splitlines()[0] == "--json", done.stderr
     assert "_stream_store_completion stream-store" in done.stdout
+
+
+def test_a_home_in_which_nothing_can_be_written_is_named() -> None:
+    environment = os.environ | {
+        "HOME": "/proc/1",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "--install-completion", "bash"],
+        env=environment, check=False, text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith("stream-store: /proc/1/.bash")
+    assert len(done.stderr.splitlines()) == 1
