@@ -231,9 +231,13 @@ class LaneIndex {
   ForkMutex mutex_{ForkMutex::Rank::kInner};
   const LaneRules rules_;
   CutBy by_ = CutBy::kTrue;
-  RowScanner scanner_;
+
+  // What ReadSome() writes and what EnterAll() writes are in different cache lines, since both write for
+  // each row, in two threads.
+  static constexpr std::size_t kApart = 128;
+  alignas(kApart) RowScanner scanner_;
   LaneTable table_;
-  std::vector<Lane> lanes_;
+  alignas(kApart) std::vector<Lane> lanes_;
   const std::uint64_t first_row_;
   WordList places_;    // with lane_by: of each row its lane, times 2^32, plus its number there
   WordList required_;  // with `require`: one bit for each row
