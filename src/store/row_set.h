@@ -45,8 +45,9 @@ class RowSet {
 
   /// Fetches the memory that Contains() will read, without waiting for it.
   void Prefetch(std::uint64_t row) const noexcept {
-    if (row >= base_ && (row - base_) / kWordBits < bits_.size()) {
-      __builtin_prefetch(&bits_[(row - base_) / kWordBits]);
+    const std::uint64_t word = (row - base_) / kWordBits;  // a row before base_ wraps around
+    if (word < bits_.size()) {
+      __builtin_prefetch(&bits_[word]);
     }
   }
 

@@ -250,6 +250,10 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
   const PriorityRule rule(options_);
   std::vector<std::vector<std::uint64_t>> rows(stores_.size());
   std::vector<std::vector<double>> values(stores_.size());
+  if (stores_.size() == 1) {
+    rows[0].reserve(indices.size());
+    values[0].reserve(indices.size());
+  }
   for (const std::int64_t number : indices) {
     const WindowIndex index(number);
     if (index.store() < stores_.size() && !gone_[index.store()]) {
