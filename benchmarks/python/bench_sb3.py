@@ -117,11 +117,11 @@ def training_times(kind: Any, env: str, steps: int, runs: int) -> tuple[float, f
         with tempfile.TemporaryDirectory() as folder:
             kinds = (0, 1, 1, 0) if run % 2 else (1, 0, 0, 1)  # 0 is ours
             paths = [None if theirs else f"{folder}/{i}" for i, theirs in enumerate(kinds)]
-            models = [
-                model(kind, env, 0, path, learning_starts=100, train_freq=1) for path in paths
+            turns = [
+                (who, model(kind, env, 0, path, learning_starts=100, train_freq=1))
+                for who, path in zip(kinds, paths, strict=True)
             ]
             for number in range(best.shape[1]):
-                turns = list(zip(kinds, models, strict=True))
                 for who, one in turns if number % 2 else reversed(turns):
                     began = time.thread_time()
                     one.learn(SLICE, reset_num_timesteps=False)

@@ -24,7 +24,7 @@ from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
 
 from .lanes import episodes_by_lane, lane_fields, require_whole
-from .residency import Residency, end_position, row_parts
+from .residency import Residency, row_parts, rows_within
 from .source import BLOCK_BYTES
 
 _CUT_ROWS = 1 << 15  # rows in which episodes are looked for together
@@ -197,10 +197,4 @@ def rows_of_bytes(
     for spec in declared_fields(view).specs:
         if {spec.name, spec.path[0]} & chosen and not spec.hidden and spec.fixed_length is not None:
             fixed += prod(spec.shape) * max(spec.numpy_dtype.itemsize, 1) + 1
-    count = min(max(1, block_bytes // fixed), len(rows))
-    # Halving the rows until it fits takes one look-up each.
-    first = int(view.position_of(int(rows[0])))
-    most = block_bytes // 8
-    while count > 1 and end_position(view, int(rows[count - 1]) + 1) - first > most:
-        count //= 2
-    return count
+    return rows_within(view, rows[: max(1, block_bytes // fixed)], block_bytes)

@@ -17,6 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_store import _core
 from stream_store._held import directory_of
 from stream_store._store_life import StoreLife
@@ -53,7 +56,7 @@ class Residency:
 
 
 def row_parts(view: StoreLife, most_rows: int) -> Iterator[slice]:
-    """All rows of a view in parts of at most `most_rows` rows and, unless it is one, EVERY_BYTES.
+    """All rows of a view in parts: at most `most_rows` rows, or EVERY_BYTES if that is less.
 
     For passes that read a field or two of each row. Even those map most pages of a store whose rows
     are large, so the pages of each part are unmapped before the next one.
@@ -61,12 +64,22 @@ def row_parts(view: StoreLife, most_rows: int) -> Iterator[slice]:
     residency = Residency(view)
     first = view.first_row
     while first < view.num_rows:
-        begin, stop = int(view.position_of(first)), min(first + most_rows, view.num_rows)
-        while stop - first > 1 and 8 * (end_position(view, stop) - begin) > EVERY_BYTES:
-            stop = first + (stop - first) // 2
+        rows = range(first, min(first + most_rows, view.num_rows))
+        stop = first + rows_within(view, rows, EVERY_BYTES)
         yield slice(first, stop)
         residency.touched_rows(first, stop)
         first = stop
+
+
+def rows_within(view: StoreLife, rows: range | NDArray[np.int64], most_bytes: int) -> int:
+    """How many of the rows, from the first one on, take at most `most_bytes` in the store.
+
+    Rows between them count too. At least one. Halves the rows until they fit: one look-up each.
+    """
+    first, count = int(view.position_of(int(rows[0]))), len(rows)
+    while count > 1 and 8 * (end_position(view, int(rows[count - 1]) + 1) - first) > most_bytes:
+        count //= 2
+    return count
 
 
 def end_position(view: StoreLife, row: int) -> int:
